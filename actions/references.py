@@ -1,0 +1,66 @@
+"""The code a person says on the phone to be found again: short, unique, hard to mishear.
+
+Kept in the database that also holds the conversations (`DATABASE_URL`), so that no two conversations share one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import datetime, timezone
+from functools import lru_cache
+
+from sqlalchemy import Column, DateTime, MetaData, String, Table, create_engine, select
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.pool import NullPool
+
+# Neither 0/O/Q, 1/I/L, 2/Z, 5/S, 8/B, U/V, nor letters that rhyme when spelled in French (B C D E G P T V, M N, K A).
+ALPHABET = "AFHJRWXY234679"
+LENGTH = 8
+
+METADATA = MetaData()
+REFERENCES = Table(
+    "bon_moment_references",
+    METADATA,
+    Column("reference", String(LENGTH + 1), primary_key=True),
+    Column("conversation", String(255), unique=True, nullable=False),
+    Column("creee_le", DateTime(timezone=True), nullable=False),
+)
+
+
+@lru_cache(maxsize=4)
+def engine(url: str) -> Engine:
+    """The engine for `url`, its tables made if they are missing."""
+    made = create_engine(url, poolclass=NullPool if url.startswith("sqlite") else None, future=True)
+    METADATA.create_all(made)
+    return made
+
+
+def new_code() -> str:
+    """A code such as `HA7R-3W4J`: 14⁸, about 1.5 × 10⁹ possibilities."""
+    drawn = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    return f"{drawn[:4]}-{drawn[4:]}"
+
+
+def reference_of(conversation: str, url: str | None = None) -> str:
+    """The code of a conversation, drawn the first time it is asked for.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+    """
+    base = engine(url or os.environ.get("DATABASE_URL", "sqlite:///var/bon_moment.db"))
+    known = select(REFERENCES.c.reference).where(REFERENCES.c.conversation == conversation)
+    while True:
+        with base.begin() as connection:
+            found = connection.execute(known).scalar_one_or_none()
+            if found:
+                return str(found)
+        try:
+            with base.begin() as connection:
+                code = new_code()
+                row = {"reference": code, "conversation": conversation, "creee_le": datetime.now(timezone.utc)}
+                connection.execute(REFERENCES.insert().values(**row))
+            return code
+        except IntegrityError:
+            continue  # The code was taken, or another process was quicker: look again.

@@ -1,0 +1,53 @@
+"""The texts of `domain.yml`, for the messages that are put together from several of them.
+
+Read once, when the action server starts. Knows no rule: it only finds and fills.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DOMAIN = Path(__file__).resolve().parent.parent / "domain.yml"
+
+
+@lru_cache(maxsize=1)
+def responses() -> dict[str, list[dict[str, Any]]]:
+    """Every response of the domain, by its name.
+
+    Raises:
+        OSError, yaml.YAMLError: the domain cannot be read; the action server then does not start.
+    """
+    return yaml.safe_load(DOMAIN.read_text("utf-8"))["responses"]
+
+
+def exists(name: str) -> bool:
+    """Whether the domain has this response."""
+    return name in responses()
+
+
+def text(name: str, **values: str) -> str:
+    """The text of response `name`, its {marks} filled.
+
+    Raises:
+        KeyError: no such response, or a mark without a value.
+    """
+    return str(responses()[name][0]["text"]).format(**values)
+
+
+def sentence(clause: str) -> str:
+    """`clause` with a capital, to begin a line."""
+    return clause[:1].upper() + clause[1:]
+
+
+def options(slot: str) -> list[dict[str, str]]:
+    """The choices of a question: `title` to read, `payload` that a click sends."""
+    return responses()[f"utter_ask_{slot}"][0]["buttons"]
+
+
+def label(slot: str, value: str) -> str:
+    """An answer, said back to the person: « vous voulez grandir »."""
+    return text(f"utter_libelle_{slot}_{value}")

@@ -1,0 +1,289 @@
+"""What a French message says: which intent, which answers, given the question that is open.
+
+Two kinds of models, all linear, over characters, words, word vectors, and the shares and dates read in the text:
+the first hears *what it is about* (one of the ten slots, a topic, a command, something else); the others, one for each
+slot, hear *which value*. The open question weighs on the first, so that « oui » or « la moitié » find their meaning.
+A message of several clauses is cut where the labels are surest.
+
+Knows the questionnaire's slots and values (`actions.diagnostic`), not Rasa.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+from scipy.sparse import csr_matrix, hstack
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, make_union
+
+from actions.diagnostic import INCONNU, SLOTS
+from nlu.quantities import due_date, months_until, share
+from nlu.text import atoms, is_wordless, normalise
+
+Vectors = Callable[[Sequence[str]], np.ndarray]
+"""Texts → array of shape (texts, dimensions), float: what the words mean, whatever their spelling."""
+
+HORS_SUJET = "hors_sujet"
+DOUTE = "nlu_fallback"
+RIEN = "rien"
+"""A clause that answers nothing: who one is, a courtesy, a detail."""
+
+# What a bare yes or no means for the open question; where it is not listed, it decides nothing.
+OUI = {"financement_vise": "oui", "partenaires": "oui", "capacite": "disponible", "cadre_stable": "choisi"}
+NON = {
+    "statut_qualiopi": "non_certifie",
+    "financement_actuel": "aucun",
+    "financement_vise": "non",
+    "partenaires": "non",
+    "capacite": "insuffisante",
+    "echeance": "aucune",
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A training message. `label`: `slot`, `faq/…`, `section/…`, a command, `hors_sujet` or `rien`.
+
+    `value` only for a slot. `in_context`: it means something only when its question is open.
+    """
+
+    text: str
+    label: str
+    value: str | None = None
+    in_context: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A value heard for a slot, and how sure (0 to 1)."""
+
+    slot: str
+    value: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was understood. `target`: the topic or section of a question. `ranking`: the surest labels first."""
+
+    intent: str
+    confidence: float
+    target: str | None = None
+    answers: tuple[Answer, ...] = ()
+    ranking: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass
+class Settings:
+    """How sure to be. Weights are in nats added to a label's score, thresholds are probabilities."""
+
+    vectors_weight: float = 1.5
+    regularisation: float = 10.0
+    iterations: int = 100
+    open_weight: float = 2.2
+    unknown_weight: float = 1.0
+    yes_no_weight: float = 0.7
+    label_threshold: float = 0.35
+    value_threshold: float = 0.5
+    other_label_threshold: float = 0.6
+    other_value_threshold: float = 0.6
+    longest_span: int = 4
+    most_atoms: int = 14
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+def quantity_marks(text: str, today: date) -> str:
+    """Words that stand for the share and the date said in `text` (normalised), for the models to read."""
+    marks = []
+    part = share(text)
+    if part is not None:
+        marks.append("pctnul" if part == 0 else "pctbas" if part < 0.3 else "pcthaut" if part < 1 else "pcttout")
+    due = due_date(text, today)
+    if due is not None:
+        months = months_until(due, today)
+        marks.append("datepasse" if months < 0 else "dateproche" if months <= 6 else "dateloin" if months <= 24 else "datetard")
+    return " ".join(marks)
+
+
+class Ear:
+    """Trained on examples, then hears messages. `vectors` must be the same at both times."""
+
+    def __init__(self, vectors: Vectors, settings: Settings | None = None) -> None:
+        self.vectors = vectors
+        self.settings = settings or Settings()
+        self.features: FeatureUnion | None = None
+        self.labels: LogisticRegression | None = None
+        self.values: dict[str, LogisticRegression] = {}
+
+    # ── learning ──
+
+    def _feature_union(self) -> FeatureUnion:
+        return make_union(
+            TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, min_df=3),
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2, token_pattern=r"(?u)\b\w+\b|%|\?"),
+        )
+
+    def _matrix(self, texts: Sequence[str], today: date) -> csr_matrix:
+        marked = [f"{text} {quantity_marks(text, today)}" for text in texts]
+        dense = csr_matrix(self.settings.vectors_weight * self.vectors(texts))
+        assert self.features is not None
+        return hstack([self.features.transform(marked), dense]).tocsr()
+
+    def _classifier(self) -> LogisticRegression:
+        return LogisticRegression(
+            C=self.settings.regularisation,
+            max_iter=self.settings.iterations,
+            tol=1e-3,
+            class_weight="balanced",
+            random_state=0,
+        )
+
+    def fit(self, examples: Iterable[Example], today: date, progress: Callable[[str], None] = lambda step: None) -> "Ear":
+        """Learn from the examples, whose dates are meant as read on `today`. `progress` is told each step."""
+        examples = list(examples)
+        texts = [normalise(example.text) for example in examples]
+        progress("features")
+        self.features = self._feature_union().fit([f"{text} {quantity_marks(text, today)}" for text in texts])
+        matrix = self._matrix(texts, today)
+        progress("labels")
+        labels = [
+            "ne_sait_pas" if e.value == INCONNU and e.in_context else e.label for e in examples
+        ]
+        weights = np.array([0.5 if e.in_context else 1.0 for e in examples])
+        self.labels = self._classifier().fit(matrix, labels, sample_weight=weights)
+        self.values = {}
+        for slot in SLOTS:
+            progress(slot)
+            rows = [i for i, e in enumerate(examples) if e.label == slot]
+            known = [examples[i].value for i in rows]
+            rows += (unknown := [i for i, e in enumerate(examples) if e.label == "ne_sait_pas"][::3])
+            self.values[slot] = self._classifier().fit(matrix[rows], known + [INCONNU] * len(unknown))
+        return self
+
+    # ── hearing ──
+
+    def hear(self, message: str, today: date, open_slot: str | None = None) -> Heard:
+        """What `message` says, when `open_slot` is the question just asked (None: none is)."""
+        text = normalise(message)
+        if is_wordless(text):
+            return Heard(HORS_SUJET, 1.0)
+        assert self.labels is not None
+        pieces = atoms(text)[: self.settings.most_atoms] or [text]
+        spans = self._spans(pieces)
+        texts = [text] + [" ".join(pieces[a:b]) for a, b in spans]
+        matrix = self._matrix(texts, today)
+        scores = self._weighted(np.log(self.labels.predict_proba(matrix) + 1e-9), open_slot)
+        names = list(self.labels.classes_)
+        whole = scores[0]
+        ranking = tuple((names[i], float(whole[i])) for i in np.argsort(-whole)[:5])
+        best, confidence = ranking[0]
+
+        if best not in SLOTS and best not in ("affirmer", "nier", "ne_sait_pas", RIEN, "et_si"):
+            answers = self._answers(text, pieces, spans, scores[1:], names, today, None)
+            sure = [a for a in answers if a.slot != open_slot] if confidence < 0.5 else []
+            if confidence >= self.settings.label_threshold and not sure:
+                intent, _, target = best.partition("/")
+                return Heard(intent, confidence, target or None, (), ranking)
+            if not sure:
+                return Heard(DOUTE, confidence, None, (), ranking)
+            return Heard("repondre", confidence, None, tuple(sure), ranking)
+
+        bare = self._bare(best, confidence, text, open_slot)
+        if bare is not None:
+            return Heard("repondre", confidence, None, (Answer(open_slot or "", bare, confidence),), ranking)
+        answers = self._answers(text, pieces, spans, scores[1:], names, today, open_slot)
+        if best == "et_si":
+            return Heard("et_si", confidence, None, answers, ranking)
+        if answers:
+            return Heard("repondre", confidence, None, answers, ranking)
+        if best in ("affirmer", "nier", "ne_sait_pas") and open_slot is None and confidence >= self.settings.label_threshold:
+            return Heard(best, confidence, None, (), ranking)
+        return Heard(DOUTE, confidence, None, (), ranking)
+
+    def _bare(self, best: str, confidence: float, text: str, open_slot: str | None) -> str | None:
+        """The value that a bare yes, no or don't-know gives to the open question, if any."""
+        if open_slot is None or confidence < self.settings.label_threshold:
+            return None
+        if best == "ne_sait_pas":
+            return INCONNU
+        if len(text.split()) > 4:
+            return None
+        return {"affirmer": OUI, "nier": NON}.get(best, {}).get(open_slot)
+
+    def _weighted(self, log_scores: np.ndarray, open_slot: str | None) -> np.ndarray:
+        """Probabilities of shape (texts, labels), the open question's labels made more likely."""
+        assert self.labels is not None
+        names = list(self.labels.classes_)
+        weight = np.zeros(len(names))
+        if open_slot is not None:
+            for name, value in (
+                (open_slot, self.settings.open_weight),
+                ("ne_sait_pas", self.settings.unknown_weight),
+                ("affirmer", self.settings.yes_no_weight),
+                ("nier", self.settings.yes_no_weight),
+            ):
+                weight[names.index(name)] = value
+        raised = np.exp(log_scores + weight)
+        return raised / raised.sum(axis=1, keepdims=True)
+
+    def _spans(self, pieces: list[str]) -> list[tuple[int, int]]:
+        return [
+            (a, b) for a in range(len(pieces)) for b in range(a + 1, min(len(pieces), a + self.settings.longest_span) + 1)
+        ]
+
+    def _segments(self, pieces: list[str], spans: list[tuple[int, int]], scores: np.ndarray) -> list[int]:
+        """The rows of `spans` that cut the message where the labels are surest (dynamic programming)."""
+        best: list[tuple[float, list[int]]] = [(0.0, [])]
+        by_end: dict[int, list[tuple[int, int]]] = {}
+        for row, (a, b) in enumerate(spans):
+            by_end.setdefault(b, []).append((row, a))
+        words = [len(piece.split()) for piece in pieces]
+        for end in range(1, len(pieces) + 1):
+            options = []
+            for row, a in by_end[end]:
+                gain = sum(words[a:end]) * float(np.log(scores[row].max()))
+                options.append((best[a][0] + gain - 0.5, best[a][1] + [row]))
+            best.append(max(options))
+        return best[-1][1]
+
+    def _answers(
+        self,
+        text: str,
+        pieces: list[str],
+        spans: list[tuple[int, int]],
+        scores: np.ndarray,
+        names: list[str],
+        today: date,
+        open_slot: str | None,
+    ) -> tuple[Answer, ...]:
+        """The answers of the message, clause by clause, in the questionnaire's order."""
+        said: dict[str, list[tuple[str, float]]] = {}
+        for row in self._segments(pieces, spans, scores):
+            column = int(scores[row].argmax())
+            label, confidence = names[column], float(scores[row][column])
+            a, b = spans[row]
+            if open_slot and label in ("affirmer", "nier", "ne_sait_pas"):
+                label = open_slot
+            if label in SLOTS:
+                least = self.settings.label_threshold if label == open_slot else self.settings.other_label_threshold
+                if confidence >= least:
+                    said.setdefault(label, []).append((" ".join(pieces[a:b]), confidence))
+        if open_slot and list(said) == [open_slot]:
+            said[open_slot] = [(text, 1.0)]
+        found = []
+        for slot, clauses in said.items():
+            value, confidence = self._value(slot, " , ".join(clause for clause, _ in clauses), today)
+            least = self.settings.value_threshold if slot == open_slot else self.settings.other_value_threshold
+            if confidence >= least and (value != INCONNU or slot == open_slot):
+                found.append(Answer(slot, value, confidence))
+        return tuple(sorted(found, key=lambda answer: SLOTS.index(answer.slot)))
+
+    def _value(self, slot: str, text: str, today: date) -> tuple[str, float]:
+        model = self.values[slot]
+        chances = model.predict_proba(self._matrix([text], today))[0]
+        best = int(chances.argmax())
+        return str(model.classes_[best]), float(chances[best])
