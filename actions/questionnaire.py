@@ -72,11 +72,14 @@ def just_ran(tracker: Tracker, action: str) -> bool:
     return False
 
 
-class ActionComprendre(Action):
-    """Store the answers heard in the last message, and say back briefly what was understood of typed words."""
+class ActionValidateSlotMappings(Action):
+    """Store the answers heard in the last message, and say back briefly what was understood of typed words.
+
+    Rasa calls the action of this name after every message, in the questionnaire or not.
+    """
 
     def name(self) -> str:
-        return "action_comprendre"
+        return "action_validate_slot_mappings"
 
     def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain) -> list[EventType]:
         said = heard(tracker) if intent(tracker) == "repondre" else {}
@@ -101,7 +104,7 @@ class ValidateDiagnosticForm(FormValidationAction):
     async def get_extraction_events(
         self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain
     ) -> list[EventType]:
-        return []  # `action_comprendre` has done it.
+        return []  # `action_validate_slot_mappings` has done it.
 
     async def get_validation_events(
         self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: Domain

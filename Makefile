@@ -1,0 +1,40 @@
+# Les commandes de Bon Moment. `make` seul les liste.
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+# Rien n'est envoyé ailleurs : ni mesures d'usage, ni rapports d'erreur.
+export RASA_TELEMETRY_ENABLED := false
+export SQLALCHEMY_SILENCE_UBER_WARNING := 1
+export TF_CPP_MIN_LOG_LEVEL := 3
+export PYTHONPATH := $(CURDIR)
+
+.DEFAULT_GOAL := aide
+.PHONY: aide run test train shell lint bench purge
+
+aide: ## liste les commandes
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+.venv/installed: uv.lock pyproject.toml .python-version
+	@echo "Installation de l'environnement (une seule fois, quelques minutes) …"
+	@scripts/uv.sh sync --frozen --quiet
+	@touch $@
+
+run: .venv/installed ## installe, entraîne si besoin, démarre tout et affiche les adresses
+	@$(PYTHON) -m scripts.run
+
+test: .venv/installed ## toutes les vérifications et tous les tests
+	@scripts/test.sh
+
+train: .venv/installed ## entraîne le modèle si les données ont changé
+	@$(PYTHON) -m scripts.train
+
+shell: .venv/installed ## parler avec le guide dans le terminal
+	@$(PYTHON) -m scripts.run --terminal
+
+lint: .venv/installed ## vérifie le code et les textes, sans entraîner
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && $(PYTHON) -m scripts.check_assistant
+
+bench: .venv/installed ## mesure les temps de réponse du guide en marche
+	@$(PYTHON) -m scripts.bench
+
+purge: .venv/installed ## efface les conversations plus vieilles que la durée de conservation
+	@$(PYTHON) -m scripts.purge

@@ -1,0 +1,195 @@
+// The chat page: shows the conversation that the door sends as events, and sends what the visitor types or chooses.
+// It holds no dialogue logic; every text but a few labels comes from the server. Everything is written as text, never as HTML.
+
+const $ = (id) => document.getElementById(id);
+const log = $("fil"), choices = $("choix"), status = $("etat"), field = $("saisie"), form = $("envoi");
+let source, shown = 0, waiting = false;
+
+async function call(method, path, body = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  } catch {
+    return { ok: false, texte: "La connexion est interrompue. Votre message n’est pas perdu : réessayez dans un instant." };
+  }
+  const data = await answer.json().catch(() => ({}));
+  return { ok: answer.ok, status: answer.status, ...data };
+}
+
+function say(text, alert = false) {
+  status.textContent = text;
+  status.classList.toggle("alert", alert);
+}
+
+function bubble(message) {
+  const kind = message.donnees?.type;
+  const box = document.createElement("div");
+  box.className = `bubble ${message.de}`;
+  const who = document.createElement("span");
+  who.className = "who";
+  who.textContent = message.de === "vous" ? "Vous : " : "Assistant : ";
+  box.append(who);
+  const lines = message.texte.split("\n");
+  const titled = kind === "verdict" || (message.de === "guide" && lines.length === 2 && !kind && lines[0].length < 60);
+  const report = titled || /^(Pourquoi ce verdict|Et maintenant|Ce qui changerait)/.test(message.texte);
+  if (kind === "verdict") box.classList.add("verdict");
+  else if (report) box.classList.add("report");
+  if (report) {
+    const first = document.createElement("span");
+    first.className = "first";
+    first.textContent = lines[0];
+    box.append(first, "\n" + lines.slice(1).join("\n"));
+  } else {
+    box.append(message.texte);
+  }
+  return box;
+}
+
+function offer(message) {
+  choices.replaceChildren(...(message.boutons ?? []).map((button) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.textContent = button.titre;
+    made.addEventListener("click", () => send({ choix: button.choix }));
+    return made;
+  }));
+}
+
+function progress(data) {
+  if (data?.type === "question") {
+    $("progression").hidden = false;
+    $("etape").textContent = `Question ${data.index} sur ${data.total}`;
+    $("jauge").style.width = `${(100 * (data.index - 1)) / data.total}%`;
+  } else if (data?.type === "verdict") {
+    $("etape").textContent = "Diagnostic terminé";
+    $("jauge").style.width = "100%";
+  }
+}
+
+function add(message) {
+  if (!message.texte && !message.boutons?.length) return;
+  const box = bubble(message);
+  log.append(box);
+  shown += 1;
+  progress(message.donnees);
+  if (message.de === "vous") choices.replaceChildren();
+  else if (message.boutons?.length) offer(message);
+  return box;
+}
+
+function toward(box) {
+  box?.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+}
+
+let firstNew = null;
+function listen() {
+  source?.close();
+  source = new EventSource("/api/evenements");
+  source.addEventListener("historique", (event) => {
+    const past = JSON.parse(event.data);
+    if (past.length !== shown) {
+      log.replaceChildren();
+      choices.replaceChildren();
+      shown = 0;
+      past.forEach(add);
+      log.lastElementChild?.scrollIntoView({ block: "end" });
+    }
+    free();
+    say("");
+  });
+  source.addEventListener("message", (event) => {
+    const message = JSON.parse(event.data);
+    const box = add(message);
+    if (message.de === "guide") { firstNew ??= box; toward(firstNew); }
+    else { firstNew = null; toward(box); }
+  });
+  source.addEventListener("attente", () => { waiting = true; firstNew = null; say("L’assistant écrit…"); });
+  source.addEventListener("fin", () => { free(); if (!status.classList.contains("alert")) say(""); toward(choices.lastElementChild ?? log.lastElementChild); });
+  source.addEventListener("panne", (event) => {
+    const { texte, renvoyer } = JSON.parse(event.data);
+    free();
+    say(texte, true);
+    if (renvoyer && !field.value) field.value = renvoyer;
+  });
+  source.addEventListener("effacee", (event) => ended(JSON.parse(event.data).texte));
+  source.onerror = () => say("La connexion est interrompue, nous la rétablissons…", true);
+}
+
+function free() {
+  waiting = false;
+  for (const button of choices.querySelectorAll("button")) button.disabled = false;
+}
+
+async function send(body) {
+  if (waiting) return false;
+  waiting = true;
+  for (const button of choices.querySelectorAll("button")) button.disabled = true;
+  say("");
+  const answer = await call("POST", "/api/messages", { ...body, cle: crypto.randomUUID?.() ?? String(Math.random()) });
+  if (!answer.ok) {
+    free();
+    say(answer.texte ?? "Votre message n’a pas pu être envoyé.", true);
+    if (answer.status === 404) await begin();
+  } else if (body.choix) {
+    field.focus({ preventScroll: true });
+  }
+  return answer.ok;
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const text = field.value;
+  if (!text.trim()) { say("Écrivez une réponse ou choisissez un bouton.", true); field.focus(); return; }
+  if (await send({ texte: text })) { field.value = ""; grow(); }
+  field.focus({ preventScroll: true });
+});
+field.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); form.requestSubmit(); }
+});
+function grow() { field.style.height = "auto"; field.style.height = `${Math.min(field.scrollHeight + 2, 160)}px`; }
+field.addEventListener("input", grow);
+
+$("reponses").addEventListener("click", () => send({ texte: "Voir mes réponses" }));
+for (const close of document.querySelectorAll("[data-close]")) close.addEventListener("click", () => close.closest("dialog").close());
+$("effacer").addEventListener("click", () => $("dialogue-effacer").showModal());
+$("rappel").addEventListener("click", () => { $("erreur-rappel").hidden = true; $("dialogue-rappel").showModal(); });
+
+$("confirmer-effacer").addEventListener("click", async () => {
+  $("dialogue-effacer").close();
+  const answer = await call("DELETE", "/api/conversation");
+  answer.ok ? ended(answer.texte) : say(answer.texte, true);
+});
+
+function ended(text) {
+  source?.close();
+  log.replaceChildren();
+  $("progression").hidden = true;
+  shown = 0;
+  const again = document.createElement("button");
+  again.type = "button";
+  again.textContent = "Commencer une nouvelle conversation";
+  again.addEventListener("click", () => { choices.replaceChildren(); begin(); });
+  choices.replaceChildren(again);
+  say(text);
+  again.focus();
+}
+
+$("form-rappel").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const error = $("erreur-rappel");
+  const answer = await call("POST", "/api/rappel", {
+    nom: $("nom").value, joindre: $("joindre").value, message: $("mot").value, accord: $("accord").checked,
+  });
+  error.hidden = answer.ok;
+  if (!answer.ok) { error.textContent = answer.texte; return; }
+  $("dialogue-rappel").close();
+  event.target.reset();
+  say(answer.texte);
+});
+
+async function begin() {
+  const answer = await call("POST", "/api/conversation");
+  if (!answer.ok) { say(answer.texte ?? "Le guide n’est pas joignable.", true); return; }
+  listen();
+}
+begin();
