@@ -1,17 +1,19 @@
 """What a French message says: which intent, which answers, given the question that is open.
 
-Two kinds of models, all linear, over characters, words, word vectors, and the shares and dates read in the text:
-the first hears *what it is about* (one of the ten slots, a topic, a command, something else); the others, one for each
-slot, hear *which value*. The open question weighs on the first, so that « oui » or « la moitié » find their meaning.
-A message of several clauses is cut where the labels are surest.
+Three kinds of models, all linear, over characters, words, word vectors, and the shares and dates read in the text. Two
+hear *what it is about* (one of the ten slots, a topic, a command, something else): `labels` knows the answers that mean
+something only in context, and the open question weighs on it, so that « oui » or « la moitié » find their meaning;
+`free` knows only what speaks for itself, and decides for every other question. The last, one for each slot, hear *which
+value*. A message of several clauses is cut where the labels are surest.
 
 Knows the questionnaire's slots and values (`actions.diagnostic`), not Rasa.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -31,6 +33,12 @@ HORS_SUJET = "hors_sujet"
 DOUTE = "nlu_fallback"
 RIEN = "rien"
 """A clause that answers nothing: who one is, a courtesy, a detail."""
+
+YES_NO = ("affirmer", "nier", "ne_sait_pas")
+_SUPPOSING = re.compile(
+    r"\bet si\b|^si (?!non)|\b(imagin|suppos|admett|mettons|disons qu)|\bdans (le cas|l'hypothese|l'eventualite)\b|"
+    r"\b(ca|cela) (change|changerait|donnerait|ferait)|\b(meme|autre) (verdict|resultat|avis|conseil|conclusion)\b|\bau cas ou\b"
+)
 
 # What a bare yes or no means for the open question; where it is not listed, it decides nothing.
 OUI = {"financement_vise": "oui", "partenaires": "oui", "capacite": "disponible", "cadre_stable": "choisi"}
@@ -91,9 +99,11 @@ class Settings:
     value_threshold: float = 0.5
     other_label_threshold: float = 0.6
     other_value_threshold: float = 0.6
+    second_label_threshold: float = 0.25
+    supposing_weight: float = 1.5
+    topic_threshold: float = 0.35
     longest_span: int = 4
-    most_atoms: int = 14
-    extra: dict[str, float] = field(default_factory=dict)
+    most_atoms: int = 16
 
 
 def quantity_marks(text: str, today: date) -> str:
@@ -117,6 +127,7 @@ class Ear:
         self.settings = settings or Settings()
         self.features: FeatureUnion | None = None
         self.labels: LogisticRegression | None = None
+        self.free: LogisticRegression | None = None
         self.values: dict[str, LogisticRegression] = {}
 
     # ── learning ──
@@ -142,19 +153,20 @@ class Ear:
             random_state=0,
         )
 
-    def fit(self, examples: Iterable[Example], today: date, progress: Callable[[str], None] = lambda step: None) -> "Ear":
+    def fit(self, examples: Iterable[Example], today: date, progress: Callable[[str], None] = lambda step: None) -> Ear:
         """Learn from the examples, whose dates are meant as read on `today`. `progress` is told each step."""
         examples = list(examples)
         texts = [normalise(example.text) for example in examples]
-        progress("features")
+        progress("mots")
         self.features = self._feature_union().fit([f"{text} {quantity_marks(text, today)}" for text in texts])
         matrix = self._matrix(texts, today)
-        progress("labels")
-        labels = [
-            "ne_sait_pas" if e.value == INCONNU and e.in_context else e.label for e in examples
-        ]
+        progress("sujets")
+        in_context = ["ne_sait_pas" if e.value == INCONNU and e.in_context else e.label for e in examples]
         weights = np.array([0.5 if e.in_context else 1.0 for e in examples])
-        self.labels = self._classifier().fit(matrix, labels, sample_weight=weights)
+        self.labels = self._classifier().fit(matrix, in_context, sample_weight=weights)
+        progress("sujets_hors_contexte")
+        alone = [RIEN if e.in_context else e.label for e in examples]
+        self.free = self._classifier().fit(matrix, alone)
         self.values = {}
         for slot in SLOTS:
             progress(slot)
@@ -171,69 +183,76 @@ class Ear:
         text = normalise(message)
         if is_wordless(text):
             return Heard(HORS_SUJET, 1.0)
-        assert self.labels is not None
         pieces = atoms(text)[: self.settings.most_atoms] or [text]
         spans = self._spans(pieces)
-        texts = [text] + [" ".join(pieces[a:b]) for a, b in spans]
-        matrix = self._matrix(texts, today)
-        scores = self._weighted(np.log(self.labels.predict_proba(matrix) + 1e-9), open_slot)
-        names = list(self.labels.classes_)
+        matrix = self._matrix([text] + [" ".join(pieces[a:b]) for a, b in spans], today)
+        names, scores = self._scores(matrix, text, open_slot)
         whole = scores[0]
         ranking = tuple((names[i], float(whole[i])) for i in np.argsort(-whole)[:5])
         best, confidence = ranking[0]
+        doubt = Heard(DOUTE, confidence, None, (), ranking)
 
-        if best not in SLOTS and best not in ("affirmer", "nier", "ne_sait_pas", RIEN, "et_si"):
-            answers = self._answers(text, pieces, spans, scores[1:], names, today, None)
-            sure = [a for a in answers if a.slot != open_slot] if confidence < 0.5 else []
-            if confidence >= self.settings.label_threshold and not sure:
-                intent, _, target = best.partition("/")
-                return Heard(intent, confidence, target or None, (), ranking)
-            if not sure:
-                return Heard(DOUTE, confidence, None, (), ranking)
-            return Heard("repondre", confidence, None, tuple(sure), ranking)
+        if best in YES_NO and open_slot and len(text.split()) <= 4:
+            value = INCONNU if best == "ne_sait_pas" else {"affirmer": OUI, "nier": NON}[best].get(open_slot)
+            if value is None or confidence < self.settings.label_threshold:
+                return doubt
+            return Heard("repondre", confidence, None, (Answer(open_slot, value, confidence),), ranking)
 
-        bare = self._bare(best, confidence, text, open_slot)
-        if bare is not None:
-            return Heard("repondre", confidence, None, (Answer(open_slot or "", bare, confidence),), ranking)
-        answers = self._answers(text, pieces, spans, scores[1:], names, today, open_slot)
+        said = self._said(pieces, spans, scores[1:], names, open_slot, supposing=best == "et_si")
+        if list(said) == [open_slot]:
+            said[open_slot] = [text]
+        answers = self._answers(said, open_slot, today)
         if best == "et_si":
+            if open_slot and answers and confidence < 0.6:
+                return Heard("repondre", confidence, None, answers, ranking)
             return Heard("et_si", confidence, None, answers, ranking)
-        if answers:
-            return Heard("repondre", confidence, None, answers, ranking)
-        if best in ("affirmer", "nier", "ne_sait_pas") and open_slot is None and confidence >= self.settings.label_threshold:
-            return Heard(best, confidence, None, (), ranking)
-        return Heard(DOUTE, confidence, None, (), ranking)
+        if best in SLOTS or best == RIEN or (best in YES_NO and open_slot):
+            return Heard("repondre", confidence, None, answers, ranking) if answers else doubt
+        others = [a for a in answers if a.slot != open_slot]
+        if confidence < 0.5 and len(others) > 1:
+            return Heard("repondre", confidence, None, tuple(others), ranking)
+        if confidence < self.settings.topic_threshold:
+            return doubt
+        intent, _, target = best.partition("/")
+        return Heard(intent, confidence, target or None, (), ranking)
 
-    def _bare(self, best: str, confidence: float, text: str, open_slot: str | None) -> str | None:
-        """The value that a bare yes, no or don't-know gives to the open question, if any."""
-        if open_slot is None or confidence < self.settings.label_threshold:
-            return None
-        if best == "ne_sait_pas":
-            return INCONNU
-        if len(text.split()) > 4:
-            return None
-        return {"affirmer": OUI, "nier": NON}.get(best, {}).get(open_slot)
+    def _scores(self, matrix: csr_matrix, text: str, open_slot: str | None) -> tuple[list[str], np.ndarray]:
+        """The labels' names, and their probabilities for each row of `matrix`, shape (rows, labels).
 
-    def _weighted(self, log_scores: np.ndarray, open_slot: str | None) -> np.ndarray:
-        """Probabilities of shape (texts, labels), the open question's labels made more likely."""
-        assert self.labels is not None
-        names = list(self.labels.classes_)
-        weight = np.zeros(len(names))
-        if open_slot is not None:
-            for name, value in (
-                (open_slot, self.settings.open_weight),
-                ("ne_sait_pas", self.settings.unknown_weight),
-                ("affirmer", self.settings.yes_no_weight),
-                ("nier", self.settings.yes_no_weight),
-            ):
-                weight[names.index(name)] = value
-        raised = np.exp(log_scores + weight)
-        return raised / raised.sum(axis=1, keepdims=True)
+        The open question's labels are heard in context, all others by what speaks for itself.
+        """
+        assert self.labels is not None and self.free is not None
+        names = [str(name) for name in self.free.classes_]
+        log_free = np.log(self.free.predict_proba(matrix) + 1e-9)
+        if _SUPPOSING.search(text):
+            log_free[:, names.index("et_si")] += self.settings.supposing_weight
+        free = _normal(np.exp(log_free))
+        if open_slot is None:
+            return names, free
+        context_names = [str(name) for name in self.labels.classes_]
+        log_context = np.log(self.labels.predict_proba(matrix) + 1e-9)
+        raised = {
+            open_slot: self.settings.open_weight,
+            "ne_sait_pas": self.settings.unknown_weight,
+            "affirmer": self.settings.yes_no_weight,
+            "nier": self.settings.yes_no_weight,
+        }
+        for name, weight in raised.items():
+            log_context[:, context_names.index(name)] += weight
+        context = _normal(np.exp(log_context))
+        kept = [context_names.index(name) for name in raised]
+        columns = [names.index(name) for name in raised]
+        rest = np.ones(len(names), dtype=bool)
+        rest[columns] = False
+        left = 1 - context[:, kept].sum(axis=1, keepdims=True)
+        mixed = np.zeros_like(free)
+        mixed[:, columns] = context[:, kept]
+        mixed[:, rest] = _normal(free[:, rest]) * left
+        return names, mixed
 
     def _spans(self, pieces: list[str]) -> list[tuple[int, int]]:
-        return [
-            (a, b) for a in range(len(pieces)) for b in range(a + 1, min(len(pieces), a + self.settings.longest_span) + 1)
-        ]
+        longest = self.settings.longest_span
+        return [(a, b) for a in range(len(pieces)) for b in range(a + 1, min(len(pieces), a + longest) + 1)]
 
     def _segments(self, pieces: list[str], spans: list[tuple[int, int]], scores: np.ndarray) -> list[int]:
         """The rows of `spans` that cut the message where the labels are surest (dynamic programming)."""
@@ -250,33 +269,41 @@ class Ear:
             best.append(max(options))
         return best[-1][1]
 
-    def _answers(
+    def _said(
         self,
-        text: str,
         pieces: list[str],
         spans: list[tuple[int, int]],
         scores: np.ndarray,
         names: list[str],
-        today: date,
         open_slot: str | None,
-    ) -> tuple[Answer, ...]:
-        """The answers of the message, clause by clause, in the questionnaire's order."""
-        said: dict[str, list[tuple[str, float]]] = {}
+        supposing: bool,
+    ) -> dict[str, list[str]]:
+        """The clauses that speak of each slot, in the order said. When supposing, nothing else than slots is heard."""
+        if supposing:
+            slots = np.array([name in SLOTS or name == RIEN for name in names])
+            scores = _normal(scores * slots + 1e-12)
+        said: dict[str, list[str]] = {}
         for row in self._segments(pieces, spans, scores):
-            column = int(scores[row].argmax())
-            label, confidence = names[column], float(scores[row][column])
-            a, b = spans[row]
-            if open_slot and label in ("affirmer", "nier", "ne_sait_pas"):
-                label = open_slot
-            if label in SLOTS:
+            clause = " ".join(pieces[spans[row][0] : spans[row][1]])
+            for column in np.argsort(-scores[row])[:2]:
+                label, confidence = names[column], float(scores[row][column])
+                first = column == scores[row].argmax()
+                if label in YES_NO and open_slot:
+                    label = open_slot
+                if label not in SLOTS:
+                    continue
                 least = self.settings.label_threshold if label == open_slot else self.settings.other_label_threshold
-                if confidence >= least:
-                    said.setdefault(label, []).append((" ".join(pieces[a:b]), confidence))
-        if open_slot and list(said) == [open_slot]:
-            said[open_slot] = [(text, 1.0)]
+                if confidence >= (least if first else self.settings.second_label_threshold):
+                    clauses = said.setdefault(label, [])
+                    if clause not in clauses:
+                        clauses.append(clause)
+        return said
+
+    def _answers(self, said: dict[str, list[str]], open_slot: str | None, today: date) -> tuple[Answer, ...]:
+        """The values of the slots spoken of, in the questionnaire's order; those not sure enough are left out."""
         found = []
         for slot, clauses in said.items():
-            value, confidence = self._value(slot, " , ".join(clause for clause, _ in clauses), today)
+            value, confidence = self._value(slot, " , ".join(clauses), today)
             least = self.settings.value_threshold if slot == open_slot else self.settings.other_value_threshold
             if confidence >= least and (value != INCONNU or slot == open_slot):
                 found.append(Answer(slot, value, confidence))
@@ -287,3 +314,8 @@ class Ear:
         chances = model.predict_proba(self._matrix([text], today))[0]
         best = int(chances.argmax())
         return str(model.classes_[best]), float(chances[best])
+
+
+def _normal(rows: np.ndarray) -> np.ndarray:
+    """The rows, each summing to one."""
+    return rows / rows.sum(axis=1, keepdims=True)
