@@ -56,7 +56,11 @@ def misses(tracker: Tracker) -> int:
     for event in reversed(tracker.events):
         if event["event"] == "slot" and event["name"] in SLOTS and event.get("value") is not None:
             break
-        if event["event"] == "action" and event["name"] in ("action_precedent", "action_modifier", "action_recommencer"):
+        if event["event"] == "action" and event["name"] in (
+            "action_precedent",
+            "action_modifier",
+            "action_recommencer",
+        ):
             break
         count += event["event"] == "action" and event["name"] == "action_incompris"
     return count

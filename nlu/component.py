@@ -25,11 +25,11 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from actions.diagnostic import SLOTS
-from nlu.ear import RIEN, Ear, Example, Heard, Settings, Vectors
+from nlu.ear import RIEN, Array, Ear, Example, Heard, Settings, Vectors
 
 
 def today() -> date:
-    """The day on which « dans trois mois » is said; `BON_MOMENT_DATE` (AAAA-MM-JJ) sets another, for a demonstration."""
+    """The day on which « dans trois mois » is said; `BON_MOMENT_DATE` (AAAA-MM-JJ) sets another, for a demo."""
     said = os.environ.get("BON_MOMENT_DATE")
     return date.fromisoformat(said) if said else date.today()
 
@@ -37,7 +37,7 @@ def today() -> date:
 def spacy_vectors(language: Any) -> Vectors:
     """The mean of a text's word vectors, of unit length; stop words count less. Only spaCy's tokeniser runs."""
 
-    def vectors(texts: Sequence[str]) -> np.ndarray:
+    def vectors(texts: Sequence[str]) -> Array:
         rows = np.zeros((len(texts), language.vocab.vectors_length), dtype=np.float32)
         for row, text in enumerate(texts):
             tokens = [t for t in language.make_doc(text) if t.has_vector and not t.is_punct and t.vector_norm]
@@ -79,7 +79,9 @@ def show(step: str) -> None:
 class EarClassifier(IntentClassifier, GraphComponent):
     """Intent and answers of a message, heard in the light of the question then open."""
 
-    def __init__(self, config: dict[str, Any], storage: ModelStorage, resource: Resource, ear: Ear | None = None) -> None:
+    def __init__(
+        self, config: dict[str, Any], storage: ModelStorage, resource: Resource, ear: Ear | None = None
+    ) -> None:
         self.config = config
         self._storage = storage
         self._resource = resource
@@ -91,13 +93,17 @@ class EarClassifier(IntentClassifier, GraphComponent):
 
     @staticmethod
     def get_default_config() -> dict[str, Any]:
-        """`date_des_exemples`: the day on which the dates of the training data are meant; the rest, `nlu.ear.Settings`."""
+        """`date_des_exemples`: the day on which the training data's dates are meant; the rest, `nlu.ear.Settings`."""
         return {"date_des_exemples": "2026-11-23"}
 
     @classmethod
     def create(
-        cls, config: dict[str, Any], model_storage: ModelStorage, resource: Resource, execution_context: ExecutionContext
-    ) -> "EarClassifier":
+        cls,
+        config: dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+    ) -> EarClassifier:
         return cls(config, model_storage, resource)
 
     @classmethod
@@ -108,7 +114,7 @@ class EarClassifier(IntentClassifier, GraphComponent):
         resource: Resource,
         execution_context: ExecutionContext,
         **kwargs: Any,
-    ) -> "EarClassifier":
+    ) -> EarClassifier:
         with model_storage.read_from(resource) as folder:
             return cls(config, model_storage, resource, joblib.load(folder / "ear.joblib"))
 
@@ -124,9 +130,7 @@ class EarClassifier(IntentClassifier, GraphComponent):
             joblib.dump(ear, folder / "ear.joblib")
         return self._resource
 
-    def process(
-        self, messages: list[Message], model: SpacyModel, tracker: DialogueStateTracker
-    ) -> list[Message]:
+    def process(self, messages: list[Message], model: SpacyModel, tracker: DialogueStateTracker) -> list[Message]:
         """Set intent and entities; the messages of a button (`/…`) are left to Rasa's own handler."""
         assert self._ear is not None
         self._ear.vectors = spacy_vectors(model.model)
@@ -138,7 +142,7 @@ class EarClassifier(IntentClassifier, GraphComponent):
         return messages
 
 
-def _no_vectors(texts: Sequence[str]) -> np.ndarray:
+def _no_vectors(texts: Sequence[str]) -> Array:
     raise RuntimeError("no word vectors yet")
 
 

@@ -15,8 +15,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_matrix, hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -26,7 +28,9 @@ from actions.diagnostic import INCONNU, SLOTS
 from nlu.quantities import due_date, months_until, share
 from nlu.text import atoms, is_wordless, normalise
 
-Vectors = Callable[[Sequence[str]], np.ndarray]
+Array = npt.NDArray[np.floating[Any]]
+
+Vectors = Callable[[Sequence[str]], Array]
 """Texts → array of shape (texts, dimensions), float: what the words mean, whatever their spelling."""
 
 HORS_SUJET = "hors_sujet"
@@ -37,7 +41,7 @@ RIEN = "rien"
 YES_NO = ("affirmer", "nier", "ne_sait_pas")
 _SUPPOSING = re.compile(
     r"\bet si\b|^si (?!non)|\b(imagin|suppos|admett|mettons|disons qu)|\bdans (le cas|l'hypothese|l'eventualite)\b|"
-    r"\b(ca|cela) (change|changerait|donnerait|ferait)|\b(meme|autre) (verdict|resultat|avis|conseil|conclusion)\b|\bau cas ou\b"
+    r"\b(ca|cela) (change|changerait|donnerait|ferait)|\b(meme|autre) (verdict|resultat|avis|conseil)\b|\bau cas ou\b"
 )
 
 # What a bare yes or no means for the open question; where it is not listed, it decides nothing.
@@ -93,12 +97,13 @@ class Settings:
     regularisation: float = 10.0
     iterations: int = 100
     open_weight: float = 2.2
+    open_weight_in_clause: float = 0.7
     unknown_weight: float = 1.0
     yes_no_weight: float = 0.7
     label_threshold: float = 0.35
     value_threshold: float = 0.5
-    other_label_threshold: float = 0.6
-    other_value_threshold: float = 0.6
+    other_label_threshold: float = 0.45
+    other_value_threshold: float = 0.55
     second_label_threshold: float = 0.25
     supposing_weight: float = 1.5
     topic_threshold: float = 0.35
@@ -115,7 +120,9 @@ def quantity_marks(text: str, today: date) -> str:
     due = due_date(text, today)
     if due is not None:
         months = months_until(due, today)
-        marks.append("datepasse" if months < 0 else "dateproche" if months <= 6 else "dateloin" if months <= 24 else "datetard")
+        marks.append(
+            "datepasse" if months < 0 else "dateproche" if months <= 6 else "dateloin" if months <= 24 else "datetard"
+        )
     return " ".join(marks)
 
 
@@ -135,7 +142,7 @@ class Ear:
     def _feature_union(self) -> FeatureUnion:
         return make_union(
             TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, min_df=3),
-            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2, token_pattern=r"(?u)\b\w+\b|%|\?"),
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2, token_pattern=r"\b\w+\b|%|\?"),  # noqa: S106
         )
 
     def _matrix(self, texts: Sequence[str], today: date) -> csr_matrix:
@@ -198,9 +205,10 @@ class Ear:
                 return doubt
             return Heard("repondre", confidence, None, (Answer(open_slot, value, confidence),), ranking)
 
-        said = self._said(pieces, spans, scores[1:], names, open_slot, supposing=best == "et_si")
-        if list(said) == [open_slot]:
-            said[open_slot] = [text]
+        answering = best in SLOTS or best in (RIEN, "et_si") or best in YES_NO
+        said = self._said(pieces, spans, scores[1:], names, open_slot, only_answers=answering)
+        if open_slot and set(said) <= {open_slot} and (said or best == open_slot):
+            said = {open_slot: [text]}
         answers = self._answers(said, open_slot, today)
         if best == "et_si":
             if open_slot and answers and confidence < 0.6:
@@ -216,7 +224,7 @@ class Ear:
         intent, _, target = best.partition("/")
         return Heard(intent, confidence, target or None, (), ranking)
 
-    def _scores(self, matrix: csr_matrix, text: str, open_slot: str | None) -> tuple[list[str], np.ndarray]:
+    def _scores(self, matrix: csr_matrix, text: str, open_slot: str | None) -> tuple[list[str], Array]:
         """The labels' names, and their probabilities for each row of `matrix`, shape (rows, labels).
 
         The open question's labels are heard in context, all others by what speaks for itself.
@@ -231,8 +239,13 @@ class Ear:
             return names, free
         context_names = [str(name) for name in self.labels.classes_]
         log_context = np.log(self.labels.predict_proba(matrix) + 1e-9)
-        raised = {
-            open_slot: self.settings.open_weight,
+        # A message of one piece answers the question just asked; among several clauses, each speaks for itself.
+        clauses = np.full(
+            matrix.shape[0], self.settings.open_weight if matrix.shape[0] <= 2 else self.settings.open_weight_in_clause
+        )
+        clauses[0] = self.settings.open_weight
+        raised: dict[str, Any] = {
+            open_slot: clauses,
             "ne_sait_pas": self.settings.unknown_weight,
             "affirmer": self.settings.yes_no_weight,
             "nier": self.settings.yes_no_weight,
@@ -254,7 +267,7 @@ class Ear:
         longest = self.settings.longest_span
         return [(a, b) for a in range(len(pieces)) for b in range(a + 1, min(len(pieces), a + longest) + 1)]
 
-    def _segments(self, pieces: list[str], spans: list[tuple[int, int]], scores: np.ndarray) -> list[int]:
+    def _segments(self, pieces: list[str], spans: list[tuple[int, int]], scores: Array) -> list[int]:
         """The rows of `spans` that cut the message where the labels are surest (dynamic programming)."""
         best: list[tuple[float, list[int]]] = [(0.0, [])]
         by_end: dict[int, list[tuple[int, int]]] = {}
@@ -273,15 +286,15 @@ class Ear:
         self,
         pieces: list[str],
         spans: list[tuple[int, int]],
-        scores: np.ndarray,
+        scores: Array,
         names: list[str],
         open_slot: str | None,
-        supposing: bool,
+        only_answers: bool,
     ) -> dict[str, list[str]]:
-        """The clauses that speak of each slot, in the order said. When supposing, nothing else than slots is heard."""
-        if supposing:
-            slots = np.array([name in SLOTS or name == RIEN for name in names])
-            scores = _normal(scores * slots + 1e-12)
+        """The clauses that speak of each slot, in the order said. `only_answers`: nothing else is listened for."""
+        if only_answers:
+            kept = np.array([name in SLOTS or name in YES_NO or name == RIEN for name in names])
+            scores = _normal(scores * kept + 1e-12)
         said: dict[str, list[str]] = {}
         for row in self._segments(pieces, spans, scores):
             clause = " ".join(pieces[spans[row][0] : spans[row][1]])
@@ -316,6 +329,6 @@ class Ear:
         return str(model.classes_[best]), float(chances[best])
 
 
-def _normal(rows: np.ndarray) -> np.ndarray:
+def _normal(rows: Array) -> Array:
     """The rows, each summing to one."""
     return rows / rows.sum(axis=1, keepdims=True)

@@ -56,24 +56,40 @@ _MOMENTS = {
 _JOURS_PAR_UNITE = {"jour": 1, "semaine": 7, "mois": 30.44, "trimestre": 91.3, "semestre": 182.6, "an": 365.25}
 
 _NOMBRE = r"\d+(?:[.,]\d+)?"
-_POURCENT = re.compile(rf"(moins de |pas plus de )?({_NOMBRE})(?: ?(?:a|et|-|ou) ?({_NOMBRE}))? ?(?:%|pour ?cents?\b|pour ?100\b|pct\b)")
+_POURCENT = re.compile(
+    rf"(moins de |pas plus de )?({_NOMBRE})(?: ?(?:a|et|-|ou) ?({_NOMBRE}))? ?(?:%|pour ?cents?\b|pour ?100\b|pct\b)"
+)
 _SUR = re.compile(rf"\b({_NOMBRE}|un|une) (?:[a-z'’-]+ ){{0,3}}sur (?:les )?({_NOMBRE}|trois|cent)\b")
-_FRACTION = re.compile(r"\b(un|une|le|la|les|l'|\d+)? ?(tiers|quarts?|cinquiemes?|sixiemes?|huitiemes?|dixiemes?|vingtiemes?|centiemes?)\b")
+_FRACTION = re.compile(
+    r"\b(un|une|le|la|les|l'|\d+)? ?(tiers|quarts?|cinquiemes?|sixiemes?|huitiemes?|dixiemes?|vingtiemes?|centiemes?)\b"
+)
 _MOITIE = re.compile(r"\bmoitie\b|\bmoit\b|\bfifty\b")
 _UNITE = r"(jours?|j|semaines?|sem|mois|trimestres?|semestres?|ans?|annees?)"
 _DUREE = re.compile(rf"\b({_NOMBRE}|un|une|deux|quelques|qq|qlq) ?{_UNITE}\b( et demie?)?")
 _ISO = re.compile(r"\b(\d{1,2})[/.](\d{1,2})(?:[/.](\d{2,4}))?\b")
 _NOMS_DE_MOIS = "|".join(sorted(_NUMERO_DU_MOIS, key=len, reverse=True))
-_DATE = re.compile(rf"\b(?:(\d{{1,2}}|premier)(?:er)? )?({_NOMS_DE_MOIS})\b\.?(?: (20\d\d|\d\d\b(?! ?%)|prochaine?|de l'annee prochaine|de l'an prochain))?")
-_MOMENT = re.compile(r"\b(" + "|".join(_MOMENTS) + r")\b(?: (?:de )?(?:septembre |janvier )?(20\d\d|prochaine?|de l'annee prochaine))?")
-_TRIMESTRE = re.compile(r"\b(?:t|q)([1-4])(?: ?(20\d\d))?\b|\b(1er|premier|2e|2eme|deuxieme|second|3e|3eme|troisieme|4e|4eme|quatrieme|dernier) (trimestre|semestre)(?: (?:de )?(20\d\d))?")
+_DATE = re.compile(
+    rf"\b(?:(\d{{1,2}}|premier)(?:er)? )?({_NOMS_DE_MOIS})\b\.?"
+    r"(?: (20\d\d|\d\d\b(?! ?%)|prochaine?|de l'annee prochaine|de l'an prochain))?"
+)
+_MOMENT = re.compile(
+    r"\b(" + "|".join(_MOMENTS) + r")\b(?: (?:de )?(?:septembre |janvier )?(20\d\d|prochaine?|de l'annee prochaine))?"
+)
+_TRIMESTRE = re.compile(
+    r"\b(?:t|q)([1-4])(?: ?(20\d\d))?\b|"
+    r"\b(1er|premier|2e|2eme|deuxieme|second|3e|3eme|troisieme|4e|4eme|quatrieme|dernier) (trimestre|semestre)"
+    r"(?: (?:de )?(20\d\d))?"
+)
 _ANNEE = re.compile(r"\b(20[2-4]\d)\b")
 _RANGS = {"1er": 1, "premier": 1, "2e": 2, "2eme": 2, "deuxieme": 2, "second": 2, "3e": 3, "3eme": 3, "troisieme": 3}
 
 
 # The library leaves small numbers in words, which may be articles or pronouns; before a unit they are numbers.
 _PETITS = {"un": 1, "une": 1, "deux": 2, "trois": 3, "quatre": 4, "cinq": 5, "six": 6, "sept": 7, "huit": 8, "neuf": 9}
-_PETIT = re.compile(rf"\b({'|'.join(_PETITS)})(?= (?:{_NOMS_DE_MOIS}|jours?|semaines?|mois|trimestres?|semestres?|ans?|annees?|pour ?cents?|tiers|quarts?|%)\b)")
+_PETIT = re.compile(
+    rf"\b({'|'.join(_PETITS)})"
+    rf"(?= (?:{_NOMS_DE_MOIS}|jours?|semaines?|mois|trimestres?|semestres?|ans?|annees?|pour ?cents?|tiers|quarts?)\b)"
+)
 
 
 def digits(text: str) -> str:
@@ -95,7 +111,7 @@ def share(text: str) -> float | None:
     if found := _SUR.search(text):
         over = _nombre(found[2])
         part = _nombre(found[1])
-        if 0 < over and part <= over:
+        if over > 0 and part <= over:
             return part / over
     if _MOITIE.search(text):
         return 0.5
@@ -103,7 +119,9 @@ def share(text: str) -> float | None:
         count = float(found[1]) if found[1] and found[1].isdigit() else 2.0 if "deux tiers" in text else 1.0
         value = count * _FRACTIONS[found[2].rstrip("s") if found[2] != "tiers" else "tiers"]
         return value if value <= 1 else None
-    if re.fullmatch(rf"(?:environ |a peu pres |dans les |autour de |vers |~ ?)?{_NOMBRE}\W*(?:environ|a peu pres)?\W*", text):
+    if re.fullmatch(
+        rf"(?:environ |a peu pres |dans les |autour de |vers |~ ?)?{_NOMBRE}\W*(?:environ|a peu pres)?\W*", text
+    ):
         value = _nombre(re.search(_NOMBRE, text)[0])  # type: ignore[index]
         return value / 100 if value <= 100 else None
     return None
@@ -117,7 +135,7 @@ def _year(said: str | None, month: int, today: date) -> int:
     """The year of a month, the next such month where none is said."""
     if said and said.isdigit():
         return int(said) if len(said) == 4 else 2000 + int(said)
-    if said and "annee" in said or said and "l'an " in said:
+    if (said and "annee" in said) or (said and "l'an " in said):
         return today.year + 1
     return today.year if month >= today.month else today.year + 1
 

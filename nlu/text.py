@@ -91,7 +91,8 @@ _WORD = re.compile(r"[a-z0-9à-ÿœ]+(?:'(?=[a-z0-9à-ÿ]))?", re.IGNORECASE)
 # Where one thing said may end and another begin.
 _STRONG = re.compile(r"(?<=[a-zà-ÿ%)»])[.!?…;\n]+(?=\s|$)|(?<=\d)[.!?;](?=\s|$)|\s[–—]\s|\s-\s|\s:\s|\.{2,}")
 _WEAK = re.compile(
-    r",\s+|\s*[()]\s*|\s+(?=(?:mais|et|puis|donc|car|sinon|alors que|par contre|en revanche|cependant|toutefois|or|tandis que|pourtant|parce que|cote)\b)"
+    r",\s+|\s*[()]\s*|\s+(?=(?:mais|et|puis|donc|car|sinon|alors que|par contre|en revanche|cependant|toutefois|or|"
+    r"tandis que|pourtant|parce que|cote)\b)"
 )
 
 

@@ -1,4 +1,4 @@
-"""Times of a turn of the running guide (`make bench`): a button, a short answer, a long one; figures only, no judgement."""
+"""Times of a turn of the running guide (`make bench`): a button, a short answer, a long one. Figures, no judgement."""
 
 from __future__ import annotations
 

@@ -65,7 +65,9 @@ def expected() -> set[str]:
     for section in SECTIONS:
         names |= {f"utter_section_{section}", f"utter_nom_section_{section}"}
         names |= {f"utter_pour_vous_{section}"} if section != "conclusion" else set()
-    return names | {f"utter_faq_{topic}" for topic in FAQ} | {f"utter_raison_{e}" for e in ("pour", "contre", "vigilance")}
+    return (
+        names | {f"utter_faq_{topic}" for topic in FAQ} | {f"utter_raison_{e}" for e in ("pour", "contre", "vigilance")}
+    )
 
 
 def optional() -> set[str]:

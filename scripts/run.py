@@ -14,10 +14,11 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
 
 from scripts import train
 from scripts.terminal import talk
@@ -73,7 +74,17 @@ def services(env: Mapping[str, str], with_door: bool = True) -> list[Service]:
     actions = [python, "-m", "rasa_sdk", "--actions", "actions", "--port", env["ACTIONS_PORT"]]
     rasa = [python, "-m", "rasa", "run", "--model", str(train.MODEL), "--interface", "127.0.0.1"]
     rasa += ["--port", env["RASA_PORT"], "--enable-api", "--auth-token", env["RASA_TOKEN"]]
-    door = [python, "-m", "uvicorn", "web.app:create_app", "--factory", "--ws", "none", "--no-access-log", "--no-server-header"]
+    door = [
+        python,
+        "-m",
+        "uvicorn",
+        "web.app:create_app",
+        "--factory",
+        "--ws",
+        "none",
+        "--no-access-log",
+        "--no-server-header",
+    ]
     door += ["--host", env["BON_MOMENT_HOTE"], "--port", env["BON_MOMENT_PORT"], "--timeout-graceful-shutdown", "2"]
     found = [
         Service("actions", actions, f"http://127.0.0.1:{env['ACTIONS_PORT']}/health"),
@@ -102,9 +113,8 @@ def busy_port(env: Mapping[str, str], with_door: bool) -> tuple[str, str] | None
 def answers(address: str) -> bool:
     """Whether `address` answers 200."""
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, ValueError):
+        return httpx.get(address, timeout=5).status_code == 200
+    except httpx.HTTPError:
         return False
 
 

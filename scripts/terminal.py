@@ -17,7 +17,9 @@ def talk(rasa_url: str) -> None:
     message = "/saluer"
     while True:
         try:
-            answer = httpx.post(f"{rasa_url}/webhooks/rest/webhook", json={"sender": sender, "message": message}, timeout=60)
+            answer = httpx.post(
+                f"{rasa_url}/webhooks/rest/webhook", json={"sender": sender, "message": message}, timeout=60
+            )
             messages = answer.raise_for_status().json()
         except (httpx.HTTPError, ValueError):
             messages = []

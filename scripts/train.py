@@ -54,6 +54,7 @@ def train() -> bool:
     LOG.parent.mkdir(exist_ok=True)
     say("entrainement_debut")
     start = time.monotonic()
+    made_from = fingerprint()
     # Rasa skips what it has trained already, unless the ear's code changed: then its cache is another.
     environment = {**os.environ, "RASA_CACHE_DIRECTORY": str(ROOT / ".rasa" / f"cache-{code_fingerprint()}")}
     command = [sys.executable, "-m", "rasa", "train", "--fixed-model-name", "bon-moment", "--out", "models"]
@@ -70,7 +71,7 @@ def train() -> bool:
     if status != 0 or not MODEL.exists():
         say("entrainement_echec", journal=str(LOG.relative_to(ROOT)))
         return False
-    STAMP.write_text(fingerprint() + "\n")
+    STAMP.write_text(made_from + "\n")
     say("entrainement_fin", secondes=f"{time.monotonic() - start:.0f}")
     return True
 

@@ -40,7 +40,9 @@ def tracker(
 ) -> Tracker:
     found = [{"entity": name, "value": value} for name, value in (entities or {}).items()]
     message = {"text": text, "intent": {"name": intent}, "entities": found}
-    return Tracker("qui", slots or {}, message, events or [], False, None, {"name": loop} if loop else {}, "action_listen")
+    return Tracker(
+        "qui", slots or {}, message, events or [], False, None, {"name": loop} if loop else {}, "action_listen"
+    )
 
 
 def run(action: Any, seen: Tracker) -> tuple[list[Any], list[dict[str, Any]]]:
@@ -57,7 +59,11 @@ def run(action: Any, seen: Tracker) -> tuple[list[Any], list[dict[str, Any]]]:
     [
         ("repondre", {"ambition": "croissance"}, {"ambition": "croissance"}),
         ("repondre", {"ambition": "inconnu"}, {"ambition": "inconnu"}),
-        ("repondre", {"ambition": "stable", "cadre_stable": "choisi"}, {"ambition": "stable", "cadre_stable": "choisi"}),
+        (
+            "repondre",
+            {"ambition": "stable", "cadre_stable": "choisi"},
+            {"ambition": "stable", "cadre_stable": "choisi"},
+        ),
         ("repondre", {"ambition": "énorme"}, {}),
         ("repondre", {"ambition": ["croissance"]}, {}),
         ("repondre", {"requested_slot": "ambition"}, {}),
@@ -74,7 +80,9 @@ def test_typed_words_are_said_back_but_a_button_is_not() -> None:
     action = questionnaire.ActionValidateSlotMappings()
     _, typed = run(action, tracker({}, "repondre", {"ambition": "croissance"}))
     assert typed[0]["response"] == "utter_note" and typed[0]["compris"] == "vous voulez grandir"
-    _, pressed = run(action, tracker({}, "repondre", {"ambition": "croissance"}, text='/repondre{"ambition":"croissance"}'))
+    _, pressed = run(
+        action, tracker({}, "repondre", {"ambition": "croissance"}, text='/repondre{"ambition":"croissance"}')
+    )
     assert pressed == []
 
 
@@ -178,7 +186,9 @@ def test_questions_are_answered_or_said_to_be_unknown(intent: str, subject: str 
 
 
 def test_a_yes_before_the_start_starts() -> None:
-    assert run(conversation.ActionAccueil(), tracker({}, "affirmer", loop=None))[0] == [FollowupAction("diagnostic_form")]
+    assert run(conversation.ActionAccueil(), tracker({}, "affirmer", loop=None))[0] == [
+        FollowupAction("diagnostic_form")
+    ]
     _, messages = run(conversation.ActionAccueil(), tracker(COMPLETE, "affirmer", loop=None))
     assert messages[0]["response"] == "utter_et_ensuite"
 
@@ -239,4 +249,6 @@ def test_every_verdict_can_be_worded(slot: str) -> None:
             slots = {**base, "cadre_stable": "choisi", slot: value}
             _, messages = run(verdict.ActionResultat(), tracker(slots))
             assert messages[0]["response"] == "utter_verdict"
-            assert all("{" not in str(v) for m in messages for k, v in m.items() if k in ("explication", "raisons", "phrase"))
+            assert all(
+                "{" not in str(v) for m in messages for k, v in m.items() if k in ("explication", "raisons", "phrase")
+            )

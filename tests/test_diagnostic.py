@@ -147,7 +147,11 @@ def test_row(changes: dict[str, str], verdict: str, sections: list[str]) -> None
     [
         ({}, "valoriser", ["financements", "croissance", "credibilite"]),
         ({**DIRECT, **MODEST}, "reinterroger", ["vente_directe", "activite_limitee", "credibilite"]),
-        ({**DIRECT, **MODEST, "partenaires": INCONNU}, "approfondir", ["vente_directe", "activite_limitee", "credibilite"]),
+        (
+            {**DIRECT, **MODEST, "partenaires": INCONNU},
+            "approfondir",
+            ["vente_directe", "activite_limitee", "credibilite"],
+        ),
         ({"maturite": "informelle"}, "valoriser", ["financements", "croissance", "credibilite", "maturite"]),
     ],
     ids=["a stake: make it count", "no stake: question it", "unknown stake: look further", "fallen back to habits"],
@@ -193,7 +197,7 @@ def contract(a: dict[str, str]) -> tuple[str, list[str]]:
     solid = asked["maturite"] == "solide" and asked.get("capacite") == "disponible"
     fragile = not solid and (asked["maturite"] == "informelle" or asked.get("capacite") == "insuffisante")
     why, when = asked.get("motivation"), asked.get("echeance")
-    told = list(zip(["financements", "croissance", "credibilite"], [fin, cro, cre]))
+    told = list(zip(["financements", "croissance", "credibilite"], [fin, cro, cre], strict=True))
     strong = [s for s, force in told if force == "fort"]
     some = [s for s, force in told if force in ("fort", "moyen")]
     small, grows = asked["ambition"] == "stable", asked["ambition"] in ("croissance", "diversification")
@@ -229,7 +233,7 @@ def test_every_combination_agrees_with_the_contract() -> None:
     spaces = [(*VALEURS[slot], INCONNU) for slot in SLOTS]
     count = 0
     for values in itertools.product(*spaces):
-        answers = dict(zip(SLOTS, values))
+        answers = dict(zip(SLOTS, values, strict=True))
         if any(v != INCONNU for s, v in answers.items() if not est_posee(s, answers)):
             continue  # Seen elsewhere: what is not asked counts for nothing.
         verdict, levers, _, footing = diagnostic._decider(answers)
@@ -293,6 +297,11 @@ def test_command_answers_each_line_and_says_which_are_wrong() -> None:
 
 
 def test_command_runs_without_rasa() -> None:
-    code = "import sys; sys.modules['rasa'] = sys.modules['rasa_sdk'] = None; import runpy; runpy.run_module('actions.diagnostic', run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", code], input=json.dumps(BASE), capture_output=True, text=True, check=False)
+    code = (
+        "import runpy, sys; sys.modules['rasa'] = sys.modules['rasa_sdk'] = None;"
+        "runpy.run_module('actions.diagnostic', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(BASE), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0 and json.loads(done.stdout)["verdict"] == "strategique_maintenant"

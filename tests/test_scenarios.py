@@ -1,9 +1,9 @@
 """Whole conversations with the started guide and its real actions, from `tests/scenarios/*.yml`.
 
 A step `dit` (types) or `choisit` (presses a button, by the option's value or the button's title), then says what the
-person sees: `texte`/`sans_texte` (pieces of the words), `types` (the kinds of data, in order), `question` (the slot asked),
-`etape` ("3/9"), `reponses` (answers stored, among others), `exactement` (all answers stored), `inchange` (nothing stored),
-`verdict`, `et_si`, `boutons` (titles).
+person sees: `texte`/`sans_texte` (pieces of the words), `types` (the kinds of data, in order), `question` (the slot
+asked), `etape` ("3/9"), `reponses` (answers stored, among others), `exactement` (all answers stored), `inchange`
+(nothing stored), `verdict`, `et_si`, `boutons` (titles).
 """
 
 from __future__ import annotations

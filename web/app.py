@@ -213,7 +213,9 @@ class Door:
                 await self.publish(conversation, {"type": "message", "data": self.sealed(conversation, answer)})
             if not answers:
                 lost = "" if title else text  # What was typed goes back into the field.
-                await self.publish(conversation, {"type": "panne", "data": {"texte": SAID["indisponible"], "renvoyer": lost}})
+                await self.publish(
+                    conversation, {"type": "panne", "data": {"texte": SAID["indisponible"], "renvoyer": lost}}
+                )
             await self.publish(conversation, {"type": "fin", "data": {}})
 
     async def _ask(self, conversation: str, text: str, title: str | None) -> list[dict[str, Any]]:
@@ -256,7 +258,7 @@ def joined(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def clean(text: str) -> str:
     """Text without control characters nor a leading slash: what is typed is never a command."""
     kept = "".join(c if unicodedata.category(c)[0] != "C" or c in "\u200d\ufe0f" else " " for c in text)
-    return re.sub(r"\s+", " ", kept).strip().lstrip("/").strip()
+    return re.sub(r"\s+", " ", kept).strip().lstrip("/ ")
 
 
 # ── endpoints ──

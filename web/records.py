@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta, timezone
 
-from sqlalchemy import Column, DateTime, Integer, String, Table, Text, delete, inspect, select, text
+from sqlalchemy import Column, DateTime, Integer, String, Table, Text, column, delete, func, inspect, select, table
 from sqlalchemy.engine import Engine
 
 from actions.references import METADATA, REFERENCES, engine
@@ -24,7 +24,8 @@ CALL_BACKS = Table(
     Column("consentement_le", DateTime(timezone=True), nullable=False),
     Column("etat", String(20), nullable=False),
 )
-EVENTS = "events"  # Rasa's own table: id, sender_id, timestamp, …
+# Rasa's own table, as far as the door knows it.
+EVENTS = table("events", column("sender_id"), column("timestamp"))
 
 
 class Records:
@@ -56,8 +57,8 @@ class Records:
     def erase(self, conversation: str) -> None:
         """Remove all that was kept of a conversation: messages, answers, reference, requests for a call back."""
         with self._engine.begin() as connection:
-            if inspect(connection).has_table(EVENTS):
-                connection.execute(text(f"DELETE FROM {EVENTS} WHERE sender_id = :id"), {"id": conversation})
+            if inspect(connection).has_table(EVENTS.name):
+                connection.execute(delete(EVENTS).where(EVENTS.c.sender_id == conversation))
             connection.execute(delete(REFERENCES).where(REFERENCES.c.conversation == conversation))
             connection.execute(delete(CALL_BACKS).where(CALL_BACKS.c.conversation == conversation))
 
@@ -66,11 +67,11 @@ class Records:
         limit = time.time() - days * 86_400
         with self._engine.begin() as connection:
             old: list[str] = []
-            if inspect(connection).has_table(EVENTS):
-                query = text(f"SELECT sender_id FROM {EVENTS} GROUP BY sender_id HAVING MAX(timestamp) < :limit")
-                old = [row[0] for row in connection.execute(query, {"limit": limit})]
+            if inspect(connection).has_table(EVENTS.name):
+                silent = select(EVENTS.c.sender_id).group_by(EVENTS.c.sender_id)
+                old = list(connection.execute(silent.having(func.max(EVENTS.c.timestamp) < limit)).scalars())
                 for conversation in old:
-                    connection.execute(text(f"DELETE FROM {EVENTS} WHERE sender_id = :id"), {"id": conversation})
+                    connection.execute(delete(EVENTS).where(EVENTS.c.sender_id == conversation))
                     connection.execute(delete(REFERENCES).where(REFERENCES.c.conversation == conversation))
             oldest = datetime.now(timezone.utc) - timedelta(days=contact_days)
             connection.execute(delete(CALL_BACKS).where(CALL_BACKS.c.consentement_le < oldest))

@@ -23,7 +23,7 @@ class Settings:
     retention_days: int = 30
 
     @staticmethod
-    def from_environment() -> "Settings":
+    def from_environment() -> Settings:
         """The settings of this process.
 
         Raises:

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# All the checks, in the order in which they fail fastest. Called by `make test` and by `.ci/run`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=.venv/bin/python
+
+step() { printf '\n── %s\n' "$1"; }
+
+step "Style et types (ruff, mypy)"
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/mypy
+
+step "Cohérence de l'assistant"
+$python -m scripts.check_assistant
+
+step "Validation par Rasa (avertissements comptés comme des fautes)"
+# Rasa does not see the responses that actions use; our own check, above, does.
+mkdir -p var
+validation=var/validation.log
+ACTIONS_URL=http://127.0.0.1:5055/webhook DATABASE_URL=sqlite:// PYTHONWARNINGS="ignore::DeprecationWarning" \
+    .venv/bin/rasa data validate --fail-on-warnings >"$validation" 2>&1 || { tail -n 30 "$validation"; exit 1; }
+if grep -E "UserWarning: (The (intent|action|form|slot)|There is|Issue found|Duplicate)" "$validation"; then exit 1; fi
+echo "Aucun avertissement."
+
+step "Entraînement"
+$python -m scripts.train
+
+if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    step "Installation de Chromium pour les essais dans la page"
+    (apt-get update -qq && apt-get install -y -qq chromium) >var/chromium.log 2>&1 || tail -n 3 var/chromium.log
+fi
+
+step "Tests"
+report=var/tests.txt
+$python -m pytest "$@" 2>&1 | tee "$report"
+if grep -q "AUCUN NAVIGATEUR" "$report"; then
+    echo "Les essais dans la page n'ont PAS eu lieu : aucun navigateur trouvé (installez Chromium)."
+    [ -z "${CI:-}" ] || exit 1
+fi
