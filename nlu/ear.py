@@ -38,6 +38,16 @@ DOUTE = "nlu_fallback"
 RIEN = "rien"
 """A clause that answers nothing: who one is, a courtesy, a detail."""
 
+# The value that a share or a date in an answer to these questions most often states.
+_STATED = {
+    "financement_actuel": {
+        "pctnul": "aucun",
+        "pctbas": "minoritaire",
+        "pcthaut": "significatif",
+        "pcttout": "significatif",
+    },
+    "echeance": {"dateproche": "proche", "dateloin": "lointaine", "datetard": "lointaine"},
+}
 YES_NO = ("affirmer", "nier", "ne_sait_pas")
 _SUPPOSING = re.compile(
     r"\bet si\b|^si (?!non)|\b(imagin|suppos|admett|mettons|disons qu)|\bdans (le cas|l'hypothese|l'eventualite)\b|"
@@ -101,12 +111,14 @@ class Settings:
     unknown_weight: float = 1.0
     yes_no_weight: float = 0.7
     label_threshold: float = 0.35
+    open_threshold: float = 0.33
     value_threshold: float = 0.5
     other_label_threshold: float = 0.45
     other_value_threshold: float = 0.55
+    quantity_factor: float = 2.0
     second_label_threshold: float = 0.25
     supposing_weight: float = 1.5
-    topic_threshold: float = 0.35
+    topic_threshold: float = 0.28
     longest_span: int = 4
     most_atoms: int = 16
 
@@ -214,6 +226,8 @@ class Ear:
             if open_slot and answers and confidence < 0.6:
                 return Heard("repondre", confidence, None, answers, ranking)
             return Heard("et_si", confidence, None, answers, ranking)
+        if best == open_slot and confidence < self.settings.open_threshold:
+            answers = tuple(a for a in answers if a.slot != open_slot)
         if best in SLOTS or best == RIEN or (best in YES_NO and open_slot):
             return Heard("repondre", confidence, None, answers, ranking) if answers else doubt
         others = [a for a in answers if a.slot != open_slot]
@@ -325,6 +339,10 @@ class Ear:
     def _value(self, slot: str, text: str, today: date) -> tuple[str, float]:
         model = self.values[slot]
         chances = model.predict_proba(self._matrix([text], today))[0]
+        for mark in quantity_marks(text, today).split():
+            if stated := _STATED.get(slot, {}).get(mark):
+                chances = chances * np.where(model.classes_ == stated, self.settings.quantity_factor, 1.0)
+        chances = chances / chances.sum()
         best = int(chances.argmax())
         return str(model.classes_[best]), float(chances[best])
 
