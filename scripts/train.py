@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,8 @@ from scripts.texts import say
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "bon-moment.tar.gz"
 STAMP = ROOT / "models" / "bon-moment.empreinte"
+PULSE = 20.0
+"""Seconds between two signs of life while nothing else is shown."""
 LOG = ROOT / "var" / "entrainement.log"
 
 
@@ -58,6 +61,14 @@ def train() -> bool:
     # Rasa skips what it has trained already, unless the ear's code changed: then its cache is another.
     environment = {**os.environ, "RASA_CACHE_DIRECTORY": str(ROOT / ".rasa" / f"cache-{code_fingerprint()}")}
     command = [sys.executable, "-m", "rasa", "train", "--fixed-model-name", "bon-moment", "--out", "models"]
+    command += ["--skip-validation"]  # `make test` validates.
+    over = threading.Event()
+
+    def pulse() -> None:
+        while not over.wait(PULSE):
+            say("entrainement_encours", secondes=f"{time.monotonic() - start:.0f}")
+
+    threading.Thread(target=pulse, daemon=True).start()
     with LOG.open("w") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -68,6 +79,7 @@ def train() -> bool:
             if found := re.search(r"oreille : (\w+)", line):
                 say("entrainement_etape", etape=found[1], secondes=f"{time.monotonic() - start:.0f}")
         status = process.wait()
+    over.set()
     if status != 0 or not MODEL.exists():
         say("entrainement_echec", journal=str(LOG.relative_to(ROOT)))
         return False
