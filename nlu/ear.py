@@ -11,6 +11,7 @@ Knows the questionnaire's slots and values (`actions.diagnostic`), not Rasa.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -106,16 +107,19 @@ class Settings:
     vectors_weight: float = 1.5
     regularisation: float = 10.0
     iterations: int = 100
-    open_weight: float = 2.2
+    more_iterations: int = 60
+    open_weight: float = 2.0
     open_weight_in_clause: float = 0.7
     unknown_weight: float = 1.0
     yes_no_weight: float = 0.7
     label_threshold: float = 0.35
     open_threshold: float = 0.33
-    value_threshold: float = 0.5
+    value_threshold: float = 0.53
     other_label_threshold: float = 0.45
     other_value_threshold: float = 0.55
     quantity_factor: float = 2.0
+    aside_share: float = 0.6
+    known_words: float = 0.5
     second_label_threshold: float = 0.25
     supposing_weight: float = 1.5
     topic_threshold: float = 0.28
@@ -185,7 +189,9 @@ class Ear:
         self.labels = self._classifier().fit(matrix, in_context, sample_weight=weights)
         progress("sujets_hors_contexte")
         alone = [RIEN if e.in_context else e.label for e in examples]
-        self.free = self._classifier().fit(matrix, alone)
+        # The two differ little: the second starts from the first, and needs fewer steps.
+        self.free = copy.deepcopy(self.labels).set_params(warm_start=True, max_iter=self.settings.more_iterations)
+        self.free.fit(matrix, alone)
         self.values = {}
         for slot in SLOTS:
             progress(slot)
@@ -210,6 +216,8 @@ class Ear:
         ranking = tuple((names[i], float(whole[i])) for i in np.argsort(-whole)[:5])
         best, confidence = ranking[0]
         doubt = Heard(DOUTE, confidence, None, (), ranking)
+        if self._is_gibberish(text, confidence):
+            return Heard(HORS_SUJET, confidence, None, (), ranking)
 
         if best in YES_NO and open_slot and len(text.split()) <= 4:
             value = INCONNU if best == "ne_sait_pas" else {"affirmer": OUI, "nier": NON}[best].get(open_slot)
@@ -226,7 +234,10 @@ class Ear:
             if open_slot and answers and confidence < 0.6:
                 return Heard("repondre", confidence, None, answers, ranking)
             return Heard("et_si", confidence, None, answers, ranking)
-        if best == open_slot and confidence < self.settings.open_threshold:
+        aside = float(whole[names.index(HORS_SUJET)])
+        if best in (open_slot, *YES_NO) and (
+            confidence < self.settings.open_threshold or aside > self.settings.aside_share * confidence
+        ):
             answers = tuple(a for a in answers if a.slot != open_slot)
         if best in SLOTS or best == RIEN or (best in YES_NO and open_slot):
             return Heard("repondre", confidence, None, answers, ranking) if answers else doubt
@@ -237,6 +248,16 @@ class Ear:
             return doubt
         intent, _, target = best.partition("/")
         return Heard(intent, confidence, target or None, (), ranking)
+
+    def _is_gibberish(self, text: str, confidence: float) -> bool:
+        """Whether most words are none that the ear or spaCy knows; a lone misspelt word may still be heard."""
+        words = re.findall(r"[a-z]{3,}", text)
+        if not words or (len(words) == 1 and confidence > 0.6):
+            return False
+        assert self.features is not None
+        vocabulary = self.features.transformer_list[1][1].vocabulary_
+        known = sum(word in vocabulary or bool(self.vectors([word]).any()) for word in words)
+        return known < self.settings.known_words * len(words)
 
     def _scores(self, matrix: csr_matrix, text: str, open_slot: str | None) -> tuple[list[str], Array]:
         """The labels' names, and their probabilities for each row of `matrix`, shape (rows, labels).

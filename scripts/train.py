@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -62,6 +63,9 @@ def train() -> bool:
     environment = {**os.environ, "RASA_CACHE_DIRECTORY": str(ROOT / ".rasa" / f"cache-{code_fingerprint()}")}
     command = [sys.executable, "-m", "rasa", "train", "--fixed-model-name", "bon-moment", "--out", "models"]
     command += ["--skip-validation"]  # `make test` validates.
+    for old in (ROOT / ".rasa").glob("cache-*"):
+        if old.name != f"cache-{code_fingerprint()}":
+            shutil.rmtree(old)
     over = threading.Event()
 
     def pulse() -> None:

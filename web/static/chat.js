@@ -1,8 +1,9 @@
 // The chat page: shows the conversation that the door sends as events, and sends what the visitor types or chooses.
-// It holds no dialogue logic; every text but a few labels comes from the server. Everything is written as text, never as HTML.
+// It holds no dialogue logic; its few own words are in the page's « textes ». Everything is written as text, never as HTML.
 
 const $ = (id) => document.getElementById(id);
 const log = $("fil"), choices = $("choix"), status = $("etat"), field = $("saisie"), form = $("envoi");
+const said = JSON.parse($("textes").textContent);
 let source, shown = 0, waiting = false;
 
 async function call(method, path, body = {}) {
@@ -10,7 +11,7 @@ async function call(method, path, body = {}) {
   try {
     answer = await fetch(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   } catch {
-    return { ok: false, texte: "La connexion est interrompue. Votre message n’est pas perdu : réessayez dans un instant." };
+    return { ok: false, texte: said.coupure };
   }
   const data = await answer.json().catch(() => ({}));
   return { ok: answer.ok, status: answer.status, ...data };
@@ -27,21 +28,20 @@ function bubble(message) {
   box.className = `bubble ${message.de}`;
   const who = document.createElement("span");
   who.className = "who";
-  who.textContent = message.de === "vous" ? "Vous : " : "Assistant : ";
+  who.textContent = message.de === "vous" ? said.vous : said.assistant;
   box.append(who);
   const lines = message.texte.split("\n");
-  const titled = kind === "verdict" || (message.de === "guide" && lines.length === 2 && !kind && lines[0].length < 60);
-  const report = titled || /^(Pourquoi ce verdict|Et maintenant|Ce qui changerait)/.test(message.texte);
+  // A first line without a full stop is a title.
+  const report = message.de === "guide" && lines.length > 1 && lines[0].length < 70 && !/[.?!:…]$/.test(lines[0]);
   if (kind === "verdict") box.classList.add("verdict");
   else if (report) box.classList.add("report");
-  if (report) {
-    const first = document.createElement("span");
-    first.className = "first";
-    first.textContent = lines[0];
-    box.append(first, "\n" + lines.slice(1).join("\n"));
-  } else {
-    box.append(message.texte);
-  }
+  lines.forEach((line, number) => {
+    const made = document.createElement("p");
+    if (report && number === 0) made.className = "first";
+    else if (/^([•+−!]|\d\.) /.test(line)) made.className = "item";
+    made.textContent = line;
+    box.append(made);
+  });
   return box;
 }
 
@@ -58,10 +58,10 @@ function offer(message) {
 function progress(data) {
   if (data?.type === "question") {
     $("progression").hidden = false;
-    $("etape").textContent = `Question ${data.index} sur ${data.total}`;
+    $("etape").textContent = said.etape.replace("{index}", data.index).replace("{total}", data.total);
     $("jauge").style.width = `${(100 * (data.index - 1)) / data.total}%`;
   } else if (data?.type === "verdict") {
-    $("etape").textContent = "Diagnostic terminé";
+    $("etape").textContent = said.termine;
     $("jauge").style.width = "100%";
   }
 }
@@ -103,7 +103,7 @@ function listen() {
     if (message.de === "guide") { firstNew ??= box; toward(firstNew); }
     else { firstNew = null; toward(box); }
   });
-  source.addEventListener("attente", () => { waiting = true; firstNew = null; say("L’assistant écrit…"); });
+  source.addEventListener("attente", () => { waiting = true; firstNew = null; say(said.ecrit); });
   source.addEventListener("fin", () => { free(); if (!status.classList.contains("alert")) say(""); toward(choices.lastElementChild ?? log.lastElementChild); });
   source.addEventListener("panne", (event) => {
     const { texte, renvoyer } = JSON.parse(event.data);
@@ -112,7 +112,7 @@ function listen() {
     if (renvoyer && !field.value) field.value = renvoyer;
   });
   source.addEventListener("effacee", (event) => ended(JSON.parse(event.data).texte));
-  source.onerror = () => say("La connexion est interrompue, nous la rétablissons…", true);
+  source.onerror = () => say(said.reprise, true);
 }
 
 function free() {
@@ -128,7 +128,7 @@ async function send(body) {
   const answer = await call("POST", "/api/messages", { ...body, cle: crypto.randomUUID?.() ?? String(Math.random()) });
   if (!answer.ok) {
     free();
-    say(answer.texte ?? "Votre message n’a pas pu être envoyé.", true);
+    say(answer.texte ?? said.echec, true);
     if (answer.status === 404) await begin();
   } else if (body.choix) {
     field.focus({ preventScroll: true });
@@ -139,7 +139,7 @@ async function send(body) {
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = field.value;
-  if (!text.trim()) { say("Écrivez une réponse ou choisissez un bouton.", true); field.focus(); return; }
+  if (!text.trim()) { say(said.vide, true); field.focus(); return; }
   if (await send({ texte: text })) { field.value = ""; grow(); }
   field.focus({ preventScroll: true });
 });
@@ -149,7 +149,7 @@ field.addEventListener("keydown", (event) => {
 function grow() { field.style.height = "auto"; field.style.height = `${Math.min(field.scrollHeight + 2, 160)}px`; }
 field.addEventListener("input", grow);
 
-$("reponses").addEventListener("click", () => send({ texte: "Voir mes réponses" }));
+$("reponses").addEventListener("click", () => send({ texte: said.reponses }));
 for (const close of document.querySelectorAll("[data-close]")) close.addEventListener("click", () => close.closest("dialog").close());
 $("effacer").addEventListener("click", () => $("dialogue-effacer").showModal());
 $("rappel").addEventListener("click", () => { $("erreur-rappel").hidden = true; $("dialogue-rappel").showModal(); });
@@ -167,7 +167,7 @@ function ended(text) {
   shown = 0;
   const again = document.createElement("button");
   again.type = "button";
-  again.textContent = "Commencer une nouvelle conversation";
+  again.textContent = said.nouvelle;
   again.addEventListener("click", () => { choices.replaceChildren(); begin(); });
   choices.replaceChildren(again);
   say(text);
@@ -189,7 +189,7 @@ $("form-rappel").addEventListener("submit", async (event) => {
 
 async function begin() {
   const answer = await call("POST", "/api/conversation");
-  if (!answer.ok) { say(answer.texte ?? "Le guide n’est pas joignable.", true); return; }
+  if (!answer.ok) { say(answer.texte ?? said.echec, true); return; }
   listen();
 }
 begin();
