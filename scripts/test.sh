@@ -25,6 +25,10 @@ echo "Aucun avertissement."
 
 step "Entraînement"
 $python -m scripts.train
+if grep -E "(User|Future|Runtime)Warning" var/entrainement.log | grep -v "The utterance"; then
+    echo "L'entraînement a donné des avertissements."
+    exit 1
+fi
 
 if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     step "Installation de Chromium pour les essais dans la page"
