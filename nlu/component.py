@@ -99,6 +99,11 @@ def examples_of(message: Message) -> list[Example]:
     return [Example(text, f"{intent}/{about['cible']}" if "cible" in about else intent)]
 
 
+def settings_of(config: dict[str, Any]) -> Settings:
+    """The ear's settings, those of `config.yml` over the default ones."""
+    return Settings(**{name: value for name, value in config.items() if name in Settings.__dataclass_fields__})
+
+
 def show(step: str) -> None:
     """Say a training step on the terminal, where people wait."""
     print(f"  oreille : {step}", file=sys.stderr, flush=True)
@@ -145,14 +150,14 @@ class EarClassifier(IntentClassifier, GraphComponent):
         **kwargs: Any,
     ) -> EarClassifier:
         with model_storage.read_from(resource) as folder:
-            return cls(config, model_storage, resource, joblib.load(folder / "ear.joblib"))
+            ear: Ear = joblib.load(folder / "ear.joblib")
+        ear.settings = settings_of(config)
+        return cls(config, model_storage, resource, ear)
 
     def train(self, training_data: TrainingData, model: SpacyModel) -> Resource:
         """Learn from the training data and keep the models."""
-        known = Settings.__dataclass_fields__
-        settings = Settings(**{name: value for name, value in self.config.items() if name in known})
         examples = [e for message in training_data.intent_examples for e in examples_of(message)]
-        ear = Ear(spacy_vectors(model.model), settings)
+        ear = Ear(spacy_vectors(model.model), settings_of(self.config))
         ear.fit(examples, date.fromisoformat(self.config["date_des_exemples"]), show)
         ear.vectors = _no_vectors  # The vectors are spaCy's, not the model's.
         with self._storage.write_to(self._resource) as folder:

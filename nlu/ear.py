@@ -120,6 +120,8 @@ class Settings:
     quantity_factor: float = 2.0
     aside_share: float = 0.6
     known_words: float = 0.5
+    same_cost: float = 0.1
+    more_gain: float = 1.3
     second_label_threshold: float = 0.25
     supposing_weight: float = 1.5
     topic_threshold: float = 0.28
@@ -302,20 +304,30 @@ class Ear:
         longest = self.settings.longest_span
         return [(a, b) for a in range(len(pieces)) for b in range(a + 1, min(len(pieces), a + longest) + 1)]
 
-    def _segments(self, pieces: list[str], spans: list[tuple[int, int]], scores: Array) -> list[int]:
-        """The rows of `spans` that cut the message where the labels are surest (dynamic programming)."""
-        best: list[tuple[float, list[int]]] = [(0.0, [])]
+    def _segments(self, pieces: list[str], spans: list[tuple[int, int]], scores: Array, names: list[str]) -> list[int]:
+        """The rows of `spans` that cut the message where the labels are surest (dynamic programming).
+
+        To cut where both sides say the same costs a little; to hear one more thing is worth a little.
+        """
+        best: list[dict[str, tuple[float, list[int]]]] = [{"": (0.0, [])}]
+        words = [len(piece.split()) for piece in pieces]
         by_end: dict[int, list[tuple[int, int]]] = {}
         for row, (a, b) in enumerate(spans):
             by_end.setdefault(b, []).append((row, a))
-        words = [len(piece.split()) for piece in pieces]
         for end in range(1, len(pieces) + 1):
-            options = []
+            here: dict[str, tuple[float, list[int]]] = {}
             for row, a in by_end[end]:
-                gain = sum(words[a:end]) * float(np.log(scores[row].max()))
-                options.append((best[a][0] + gain - 0.5, best[a][1] + [row]))
-            best.append(max(options))
-        return best[-1][1]
+                column = int(scores[row].argmax())
+                label = names[column]
+                gain = sum(words[a:end]) * float(np.log(scores[row][column]))
+                for last, (score, rows) in best[a].items():
+                    step = (
+                        -self.settings.same_cost if label == last else self.settings.more_gain if label in SLOTS else 0
+                    )
+                    if label not in here or score + gain + step > here[label][0]:
+                        here[label] = (score + gain + step, [*rows, row])
+            best.append(here)
+        return max(best[-1].values())[1]
 
     def _said(
         self,
@@ -331,7 +343,7 @@ class Ear:
             kept = np.array([name in SLOTS or name in YES_NO or name == RIEN for name in names])
             scores = _normal(scores * kept + 1e-12)
         said: dict[str, list[str]] = {}
-        for row in self._segments(pieces, spans, scores):
+        for row in self._segments(pieces, spans, scores, names):
             clause = " ".join(pieces[spans[row][0] : spans[row][1]])
             for column in np.argsort(-scores[row])[:2]:
                 label, confidence = names[column], float(scores[row][column])

@@ -71,7 +71,8 @@ class Conversation:
     def choose(self, value: str) -> list[dict[str, Any]]:
         """Press the option of that value, or the button of that title."""
         payload = next((o["payload"] for o in self.options if o["value"] == value), None)
-        payload = payload or next((b["payload"] for b in self.buttons if b["title"] == value), None)
+        titles = {b["title"].replace("\u00a0", " ").replace("’", "'"): b["payload"] for b in self.buttons}
+        payload = payload or titles.get(value)
         assert payload, f"no button {value!r} among {[b['title'] for b in self.buttons]}"
         return self.say(payload)
 

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.bot, pytest.mark.browser]
 SHOTS = os.environ.get("BON_MOMENT_CAPTURES")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(guide: Guide) -> Iterator[Page]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright:

