@@ -137,7 +137,7 @@ def rate(results: list[bool], name: str) -> float:
 
 
 # The levels reached when the model was last changed, less two points.
-LEAST = {"answers": 0.0, "wrong": 100.0, "digressions": 0.0, "oos": 0.0, "unchanged": 0.0, "commands": 0.0}
+LEAST = {"answers": 83.8, "wrong": 7.2, "digressions": 93.5, "oos": 84.7, "unchanged": 94.7, "commands": 95.5}
 
 
 def test_gate_answers(ear: Ear) -> None:
