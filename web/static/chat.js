@@ -77,8 +77,17 @@ function add(message) {
   return box;
 }
 
-function toward(box) {
-  box?.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+function toward(box, block = "nearest") {
+  box?.scrollIntoView({ block, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+}
+
+// Show the answer from its beginning: its end only where all of it fits.
+function showAnswer() {
+  const end = choices.lastElementChild ?? log.lastElementChild;
+  if (!firstNew || !end) return;
+  const height = end.getBoundingClientRect().bottom - firstNew.getBoundingClientRect().top;
+  const room = innerHeight - document.querySelector("header").offsetHeight - document.querySelector("footer").offsetHeight;
+  height > room ? toward(firstNew, "start") : toward(end, "end");
 }
 
 let firstNew = null;
@@ -100,11 +109,11 @@ function listen() {
   source.addEventListener("message", (event) => {
     const message = JSON.parse(event.data);
     const box = add(message);
-    if (message.de === "guide") { firstNew ??= box; toward(firstNew); }
+    if (message.de === "guide") firstNew ??= box;
     else { firstNew = null; toward(box); }
   });
   source.addEventListener("attente", () => { waiting = true; firstNew = null; say(said.ecrit); });
-  source.addEventListener("fin", () => { free(); if (!status.classList.contains("alert")) say(""); toward(choices.lastElementChild ?? log.lastElementChild); });
+  source.addEventListener("fin", () => { free(); if (!status.classList.contains("alert")) say(""); showAnswer(); });
   source.addEventListener("panne", (event) => {
     const { texte, renvoyer } = JSON.parse(event.data);
     free();
