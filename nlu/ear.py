@@ -124,6 +124,7 @@ class Settings:
     more_gain: float = 1.3
     second_label_threshold: float = 0.25
     supposing_weight: float = 1.5
+    telling_threshold: float = 0.6
     topic_threshold: float = 0.28
     longest_span: int = 4
     most_atoms: int = 16
@@ -243,9 +244,8 @@ class Ear:
             answers = tuple(a for a in answers if a.slot != open_slot)
         if best in SLOTS or best == RIEN or (best in YES_NO and open_slot):
             return Heard("repondre", confidence, None, answers, ranking) if answers else doubt
-        others = [a for a in answers if a.slot != open_slot]
-        if confidence < 0.5 and len(others) > 1:
-            return Heard("repondre", confidence, None, tuple(others), ranking)
+        if confidence < self.settings.telling_threshold and len(answers) > 1 and "?" not in text:
+            return Heard("repondre", confidence, None, answers, ranking)
         if confidence < self.settings.topic_threshold:
             return doubt
         intent, _, target = best.partition("/")
