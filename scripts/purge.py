@@ -5,12 +5,13 @@ from __future__ import annotations
 from scripts.run import configuration
 from scripts.texts import say
 from web.records import Records
+from web.settings import Settings
 
 
 def main() -> None:
-    env = configuration()
-    days = int(env.get("BON_MOMENT_CONSERVATION_JOURS", "30"))
-    say("purge_fin", nombre=str(Records(env["DATABASE_URL"]).purge(days)), jours=str(days))
+    settings = Settings.from_environment(configuration())
+    erased = Records(settings.database_url).purge(settings.retention_days)
+    say("purge_fin", nombre=str(erased), jours=str(settings.retention_days))
 
 
 if __name__ == "__main__":

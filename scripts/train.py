@@ -60,11 +60,12 @@ def train() -> bool:
     start = time.monotonic()
     made_from = fingerprint()
     # Rasa skips what it has trained already, unless the ear's code changed: then its cache is another.
-    environment = {**os.environ, "RASA_CACHE_DIRECTORY": str(ROOT / ".rasa" / f"cache-{code_fingerprint()}")}
+    cache = ROOT / ".rasa" / f"cache-{code_fingerprint()}"
+    environment = {**os.environ, "RASA_CACHE_DIRECTORY": str(cache)}
     command = [sys.executable, "-m", "rasa", "train", "--fixed-model-name", "bon-moment", "--out", "models"]
     command += ["--skip-validation"]  # `make test` validates.
-    for old in (ROOT / ".rasa").glob("cache-*"):
-        if old.name != f"cache-{code_fingerprint()}":
+    for old in cache.parent.glob("cache-*"):
+        if old != cache:
             shutil.rmtree(old)
     over = threading.Event()
 

@@ -20,12 +20,11 @@ from scripts.run import Supervisor, configuration
 
 @dataclass
 class Guide:
-    """A running guide: its addresses and its supervisor."""
+    """A running guide: its addresses and the token of its API."""
 
     rasa: str
     door: str
     token: str
-    supervisor: Supervisor
 
 
 def free_port() -> str:
@@ -44,7 +43,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
     try:
         failure = supervisor.start()
         assert failure is None, failure
-        yield Guide(env["RASA_URL"], f"http://127.0.0.1:{ports['BON_MOMENT_PORT']}", env["RASA_TOKEN"], supervisor)
+        yield Guide(env["RASA_URL"], f"http://127.0.0.1:{ports['BON_MOMENT_PORT']}", env["RASA_TOKEN"])
     finally:
         supervisor.stop()
 

@@ -33,7 +33,6 @@ class Records:
 
     def __init__(self, database_url: str) -> None:
         self._engine: Engine = engine(database_url)
-        METADATA.create_all(self._engine)
 
     def add_call_back(self, conversation: str, name: str, reach: str, message: str) -> None:
         """Keep a request for a call back; the person has consented."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -23,13 +24,12 @@ class Settings:
     retention_days: int = 30
 
     @staticmethod
-    def from_environment() -> Settings:
-        """The settings of this process.
+    def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
+        """The settings that `env` gives, this process's environment by default.
 
         Raises:
             KeyError: `BON_MOMENT_SECRET` or `RASA_TOKEN` is missing.
         """
-        env = os.environ
         return Settings(
             rasa_url=env.get("RASA_URL", "http://127.0.0.1:5005").rstrip("/"),
             rasa_token=env["RASA_TOKEN"],
