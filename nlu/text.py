@@ -89,21 +89,26 @@ _ABBREVIATIONS = {
 }
 _WORD = re.compile(r"[a-z0-9à-ÿœ]+(?:'(?=[a-z0-9à-ÿ]))?", re.IGNORECASE)
 # Where one thing said may end and another begin.
-_STRONG = re.compile(r"(?<=[a-zà-ÿ%)»])[.!?…;\n]+(?=\s|$)|(?<=\d)[.!?;](?=\s|$)|\s[–—]\s|\s-\s|\s:\s|\.{2,}")
-_WEAK = re.compile(
+_CUT = re.compile(
+    r"(?<=[a-zà-ÿ%)»])[.!?…;\n]+(?=\s|$)|(?<=\d)[.!?;](?=\s|$)|\s[–—]\s|\s-\s|\s:\s|\.{2,}|…|"
     r",\s+|\s*[()]\s*|\s+(?=(?:mais|et|puis|donc|car|sinon|alors que|par contre|en revanche|cependant|toutefois|or|"
-    r"tandis que|pourtant|parce que|cote)\b)"
+    r"tandis que|pourtant|parce que|côté|cote)\b)"
 )
 
 
-def normalise(text: str) -> str:
-    """Lower case, no accents, straight apostrophes, single spaces, no letter more than twice, abbreviations opened."""
+def tidy(text: str) -> str:
+    """Lower case, straight apostrophes, single spaces, no letter more than twice, abbreviations opened."""
     text = unicodedata.normalize("NFKC", text).lower()
     text = re.sub("[\u2019\u2018\u02bc\u00b4`]", "'", text)
     text = re.sub(r"(\w)\1{2,}", lambda m: m[0] if m[1].isdigit() else m[1], text)
-    text = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)).replace("œ", "oe")
     text = re.sub(r"\s+", " ", text).strip()
     return _WORD.sub(lambda m: _ABBREVIATIONS.get(m[0], m[0]), text)
+
+
+def normalise(text: str) -> str:
+    """As `tidy`, and without accents."""
+    text = "".join(c for c in unicodedata.normalize("NFD", tidy(text)) if not unicodedata.combining(c))
+    return _WORD.sub(lambda m: _ABBREVIATIONS.get(m[0], m[0]), text.replace("œ", "oe"))
 
 
 def is_wordless(text: str) -> bool:
@@ -111,18 +116,15 @@ def is_wordless(text: str) -> bool:
     return not any(c.isalnum() for c in text)
 
 
-def atoms(text: str) -> list[str]:
-    """The smallest pieces that may each say one thing, in order; their joining gives the text back but for marks."""
-    pieces: list[str] = []
-    for part in _STRONG.split(text):
-        pieces += _WEAK.split(part)
-    merged: list[str] = []
-    for piece in (p.strip(" ,;:.!?…-") for p in pieces):
-        if not piece:
-            continue
-        # A lone word says little by itself: it goes with what precedes it.
-        if merged and len(piece.split()) < 2 and len(merged[-1].split()) < 2:
-            merged[-1] += " " + piece
-        else:
-            merged.append(piece)
-    return merged
+def clauses(text: str) -> list[tuple[str, bool]]:
+    """The text cut where one thing said may end and another begin: (piece, whether it says something).
+
+    The pieces, joined, give the text back.
+    """
+    found: list[tuple[str, bool]] = []
+    place = 0
+    for cut in _CUT.finditer(text):
+        found += [(text[place : cut.start()], True), (cut[0], False)]
+        place = cut.end()
+    found.append((text[place:], True))
+    return [(piece, said and bool(piece.strip())) for piece, said in found if piece]

