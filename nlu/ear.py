@@ -1,8 +1,8 @@
 """What a French message says: which intent, which answers, given the question that is open.
 
-The network reads the message; here is decided what is heard: above which certainty an answer is taken, when a
-question or a command is obeyed, and when it is better to ask again. Shares and dates said in figures or words are
-written out beside them for the network to read, as the contract's thresholds would have them.
+The network reads the message, and its letters are read beside; here is decided what is heard: above which certainty
+an answer is taken, when a question or a command is obeyed, and when it is better to ask again. Shares and dates said in
+figures or words are written out beside them for the network, as the contract's thresholds would have them.
 
 Knows the questionnaire's slots and values (`actions.diagnostic`), not Rasa.
 """
@@ -16,11 +16,13 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
+import joblib
 import numpy as np
 
 from actions.diagnostic import INCONNU, SLOTS
-from nlu.encoder import Encoder
+from nlu.encoder import Array, Encoder
 from nlu.lessons import ET_SI, REPONDRE, RIEN, Example
+from nlu.letters import Letters, Vectors
 from nlu.network import VALUES, Learning, Network, Reading
 from nlu.quantities import due_date, months_until, share
 from nlu.text import clauses, is_wordless, normalise, tidy
@@ -52,13 +54,20 @@ class Heard:
 
 @dataclass
 class Settings:
-    """How sure to be: probabilities."""
+    """How sure to be: probabilities. `letters_share`: the weight of the letters beside the network, 0 to 1."""
 
-    open_threshold: float = 0.5
-    other_threshold: float = 0.6
-    unknown_threshold: float = 0.6
-    answering_threshold: float = 0.35
-    topic_threshold: float = 0.35
+    open_threshold: float = 0.6
+    """Of a value of the open question."""
+    unknown_threshold: float = 0.5
+    """Of « I don't know » to the open question."""
+    other_threshold: float = 0.5
+    """Of a value of another question."""
+    answering_threshold: float = 0.4
+    """That the message answers at all: for the open question."""
+    elsewhere_threshold: float = 0.7
+    """The same, for the others: nobody has asked them."""
+    topic_threshold: float = 0.4
+    letters_share: float = 0.5
     supposing_threshold: float = 0.5
     known_words: float = 0.5
 
@@ -99,13 +108,14 @@ def prepare(text: str, today: date) -> str:
 
 
 class Ear:
-    """Trained on examples, then hears messages. `knows`: whether a word of three letters or more exists in French."""
+    """Trained on examples, then hears messages. `vectors`: what French words mean, zero for what is no word."""
 
-    def __init__(self, encoder: Encoder, knows: Callable[[str], bool], settings: Settings | None = None) -> None:
+    def __init__(self, encoder: Encoder, vectors: Vectors, settings: Settings | None = None) -> None:
         self.encoder = encoder
-        self.knows = knows
+        self.vectors = vectors
         self.settings = settings or Settings()
         self._network: Network | None = None
+        self._letters: Letters | None = None
         self._words: frozenset[str] = frozenset()
 
     # ── learning and keeping ──
@@ -120,6 +130,8 @@ class Ear:
         """Learn from examples whose dates are meant as read on `today`. `progress` is told the way done, in percent."""
         labels = sorted({example.label for example in examples} | {RIEN})
         self._words = frozenset(word for e in examples for word in _words(normalise(e.text)))
+        texts, learnt = [normalise(e.text) for e in examples], [e.label for e in examples]
+        self._letters = Letters().fit(texts, self.vectors, learnt)
         self._network = Network(self.encoder, labels, learning)
         self._network.fit(examples, lambda text: prepare(text, today), progress)
         return self
@@ -134,6 +146,7 @@ class Ear:
         }
         (folder / "ear.json").write_text(json.dumps(about, ensure_ascii=False), "utf-8")
         self._network.save(folder / "network.npz")
+        joblib.dump(self._letters, folder / "letters.joblib")
 
     def restore(self, folder: Path) -> Ear:
         """Take back what was kept in `folder`.
@@ -145,6 +158,7 @@ class Ear:
         self._words = frozenset(about["words"])
         self._network = Network(self.encoder, about["labels"], Learning(**about["learning"]))
         self._network.restore(folder / "network.npz")
+        self._letters = joblib.load(folder / "letters.joblib")
         return self
 
     # ── hearing ──
@@ -157,11 +171,14 @@ class Ear:
             return Heard(HORS_SUJET, 1.0)
         reading = self._network.read(prepare(message, today), open_slot)
         names = self._network.labels
-        ranking = tuple((names[i], float(reading.labels[i])) for i in np.argsort(-reading.labels)[:5])
+        chances = self._labels(text, reading)
+        ranking = tuple((names[i], float(chances[i])) for i in np.argsort(-chances)[:5])
         best, confidence = ranking[0]
         if self._is_gibberish(text):
             return Heard(HORS_SUJET, confidence, None, (), ranking)
         answers = self._answers(reading, open_slot)
+        if confidence < self.settings.elsewhere_threshold and best != ET_SI:
+            answers = tuple(answer for answer in answers if answer.slot == open_slot)
         if best == ET_SI and confidence >= self.settings.supposing_threshold:
             return Heard(ET_SI, confidence, None, answers, ranking)
         if best in (REPONDRE, RIEN, ET_SI, *YES_NO):
@@ -174,6 +191,14 @@ class Ear:
             return Heard(DOUTE, confidence, None, (), ranking)
         intent, _, target = best.partition("/")
         return Heard(intent, confidence, target or None, (), ranking)
+
+    def _labels(self, text: str, reading: Reading) -> Array:
+        """The labels' probabilities, those of the network and of the letters weighed together."""
+        assert self._network is not None and self._letters is not None
+        share = self.settings.letters_share
+        letters = self._letters.chances(text, self.vectors, self._network.labels)
+        both = np.exp((1 - share) * np.log(reading.labels + 1e-6) + share * np.log(letters + 1e-6))
+        return np.asarray(both / both.sum())
 
     def _answers(self, reading: Reading, open_slot: str | None) -> tuple[Answer, ...]:
         """The values sure enough, in the questionnaire's order."""
@@ -193,7 +218,7 @@ class Ear:
         words = _words(text)
         if len(words) < 2:
             return False
-        known = sum(word in self._words or self.knows(word) for word in words)
+        known = sum(word in self._words or bool(self.vectors([word]).any()) for word in words)
         return known < self.settings.known_words * len(words)
 
 

@@ -143,7 +143,7 @@ def hold_open(example: Example, rng: random.Random) -> str | None:
     if example.is_single:
         return None if draw < 0.65 else rng.choice(SLOTS)
     if example.label in (REPONDRE, ET_SI):
-        return None if draw < 0.4 else SLOTS[0] if draw < 0.6 else rng.choice(SLOTS)
+        return None if draw < 0.35 else SLOTS[0] if draw < 0.55 else rng.choice((*SLOTS, *example.answers))
     return rng.choice((None, *SLOTS))
 
 
