@@ -45,7 +45,7 @@ def test_wordless(text: str) -> None:
         ("les deux tiers", 2 / 3),
         ("les trois quarts", 0.75),
         ("deux centièmes", 0.02),
-        ("sur dix clients, deux passent par l’OPCO", 0.2),
+        ("sur 10 clients, 2 passent par l’OPCO", 0.2),
         ("la moitié", 0.5),
         ("80", 0.8),
         ("on est iso 9001", None),
@@ -98,7 +98,7 @@ def test_clauses_are_cut_and_give_the_text_back() -> None:
     assert [piece.strip() for piece, said in cut if said] == [
         "nous ne sommes pas certifiés",
         "60 % vient des opco",
-        "mais personne ne nous impose de date",
+        "mais personne ne nous impose de date !",
     ]
 
 
@@ -120,18 +120,18 @@ def figures() -> evaluate.Figures:
 
 # The levels reached on the control messages when the model was last changed, less two points.
 LEAST = {
-    "juste": 88.0,
-    "plusieurs": 75.0,
-    "precision": 94.0,
-    "rappel": 88.0,
-    "corrections": 80.0,
-    "et_si": 80.0,
-    "questions": 88.0,
-    "hors_sujet": 88.0,
-    "inchange": 95.0,
-    "conduite": 90.0,
+    "juste": 93.2,
+    "plusieurs": 83.0,
+    "precision": 95.1,
+    "rappel": 93.5,
+    "corrections": 93.0,
+    "et_si": 93.0,
+    "questions": 97.1,
+    "hors_sujet": 93.0,
+    "inchange": 94.7,
+    "conduite": 93.8,
 }
-MOST_WRONG = 6.0
+MOST_WRONG = 3.3
 
 
 @pytest.mark.parametrize("name", LEAST)
