@@ -21,7 +21,7 @@ import numpy as np
 
 from actions.diagnostic import INCONNU, SLOTS
 from nlu.encoder import Array, Encoder
-from nlu.lessons import ET_SI, REPONDRE, RIEN, Example
+from nlu.lessons import BARE, ET_SI, REPONDRE, RIEN, Example
 from nlu.letters import Letters, Vectors
 from nlu.network import VALUES, Learning, Network, Reading
 from nlu.quantities import due_date, months_until, share
@@ -176,6 +176,8 @@ class Ear:
         best, confidence = ranking[0]
         if self._is_gibberish(text):
             return Heard(HORS_SUJET, confidence, None, (), ranking)
+        if open_slot and self._decides_nothing(text, open_slot):
+            return Heard(DOUTE, confidence, None, (), ranking)
         answers = self._answers(reading, open_slot)
         if confidence < self.settings.elsewhere_threshold and best != ET_SI:
             answers = tuple(answer for answer in answers if answer.slot == open_slot)
@@ -212,6 +214,15 @@ class Ear:
             if confidence >= least:
                 found.append(Answer(slot, value, confidence))
         return tuple(found)
+
+    def _decides_nothing(self, text: str, open_slot: str) -> bool:
+        """Whether it is a bare yes or no to a question that neither answers (« Quelle ambition ? — Oui. »)."""
+        assert self._network is not None and self._letters is not None
+        if len(text.split()) > 2:
+            return False
+        labels = self._network.labels
+        best = labels[int(self._letters.chances(text, self.vectors, labels).argmax())]
+        return best in BARE and open_slot not in BARE[best]
 
     def _is_gibberish(self, text: str) -> bool:
         """Whether most words are none that the ear or French knows; a lone misspelt word may still be heard."""

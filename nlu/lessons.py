@@ -29,11 +29,12 @@ NON = {
     "capacite": "insuffisante",
     "echeance": "aucune",
 }
-_BARE = {
+BARE = {
     "affirmer": OUI,
     "nier": NON,
     "ne_sait_pas": dict.fromkeys(SLOTS, INCONNU),
 }
+"""What a message of nothing but yes, no or « I don't know » answers, by label."""
 
 _JOINTS = (
     ", ",
@@ -151,8 +152,8 @@ def lesson(example: Example, rng: random.Random, spoilt: float, unsaid: float) -
     """One lesson of an example. `spoilt`: how often its spelling is; `unsaid`: weight of the slots a single omits."""
     slot = hold_open(example, rng)
     label, answers = example.label, example.answers
-    if slot and label in _BARE and slot in _BARE[label]:
-        label, answers = REPONDRE, {slot: _BARE[label][slot]}
+    if slot and label in BARE and slot in BARE[label]:
+        label, answers = REPONDRE, {slot: BARE[label][slot]}
     text = spoil(example.text, rng) if rng.random() < spoilt else example.text
     return Lesson(text, slot, label, answers, unsaid if example.is_single else 1.0)
 

@@ -111,9 +111,14 @@ def test_each_share_and_date_is_written_out_beside_its_clause() -> None:
 
 
 @pytest.fixture(scope="session")
-def figures() -> evaluate.Figures:
+def hear() -> evaluate.Hearer:
     assert train.is_fresh() or train.train()
-    found = evaluate.measure(evaluate.ours())
+    return evaluate.ours()
+
+
+@pytest.fixture(scope="session")
+def figures(hear: evaluate.Hearer) -> evaluate.Figures:
+    found = evaluate.measure(hear)
     print("\n", {name: round(rate, 1) for name, rate in found.rates.items()})
     return found
 
@@ -141,6 +146,22 @@ def test_gate(figures: evaluate.Figures, name: str) -> None:
 
 def test_gate_wrong_answers(figures: evaluate.Figures) -> None:
     assert figures.rates["faux"] <= MOST_WRONG
+
+
+@pytest.mark.parametrize(
+    ("said", "question", "answers"),
+    [
+        ("oui", "partenaires", {"partenaires": "oui"}),
+        ("non", "echeance", {"echeance": "aucune"}),
+        ("oui", "maturite", {}),
+        ("non", "ambition", {}),
+        ("oui", None, {}),
+    ],
+)
+def test_a_bare_yes_or_no_answers_only_where_that_is_clear(
+    hear: evaluate.Hearer, said: str, question: str | None, answers: dict[str, str]
+) -> None:
+    assert hear(said, question).answers == answers
 
 
 def test_no_test_message_was_learnt() -> None:
