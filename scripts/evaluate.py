@@ -140,8 +140,13 @@ def measure(hear: Hearer, folder: str = "controle") -> Figures:
 def _answer_rates(pairs: list[tuple[str, str | None]]) -> dict[str, float]:
     """Right, wrong and asked again, of (meant, heard)."""
     right = percent([meant == got for meant, got in pairs])
-    wrong = percent([got is not None and meant != got for meant, got in pairs])
-    return {"juste": right, "faux": wrong, "redemande": 100 - right - wrong, "nombre": len(pairs)}
+    again = percent([got is None for _, got in pairs])
+    return {
+        "juste": right,
+        "faux": percent([got not in (None, meant) for meant, got in pairs]),
+        "redemande": again,
+        "nombre": len(pairs),
+    }
 
 
 # ── the two pipelines ──
