@@ -65,7 +65,7 @@ def main() -> int:
         say("incompris_aucun")
         return 0
     # A cell that begins like a formula is shown, not computed, by spreadsheets.
-    safe = [[f"'{cell}" if cell[:1] in "=+-@" else cell for cell in line] for line in found]
+    safe = [[f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell for cell in line] for line in found]
     csv.writer(sys.stdout).writerows([HEADER, *safe])
     return 0
 

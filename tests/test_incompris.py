@@ -47,7 +47,8 @@ def test_each_message_not_understood_stands_with_its_question(
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "jour,question,message,pris_pour,certitude"
     assert any(line.endswith(",ambition,bof bof,repondre,0.41") for line in shown)
-    assert any(",'=1+1," in line for line in shown), "a formula would run in a spreadsheet"
+    # No question was open; a formula would run in a spreadsheet.
+    assert any(line.endswith(",,'=1+1,,0.00") for line in shown)
     assert not any("bonjour" in line for line in shown)
 
 
