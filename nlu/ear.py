@@ -129,9 +129,9 @@ class Ear:
     ) -> Ear:
         """Learn from examples whose dates are meant as read on `today`. `progress` is told the way done, in percent."""
         labels = sorted({example.label for example in examples} | {RIEN})
-        self._words = frozenset(word for e in examples for word in _words(normalise(e.text)))
-        texts, learnt = [normalise(e.text) for e in examples], [e.label for e in examples]
-        self._letters = Letters().fit(texts, self.vectors, learnt)
+        texts = [normalise(example.text) for example in examples]
+        self._words = frozenset(word for text in texts for word in _words(text))
+        self._letters = Letters().fit(texts, self.vectors, [example.label for example in examples])
         self._network = Network(self.encoder, labels, learning)
         self._network.fit(examples, lambda text: prepare(text, today), progress)
         return self
@@ -165,18 +165,19 @@ class Ear:
 
     def hear(self, message: str, today: date, open_slot: str | None = None) -> Heard:
         """What `message` says, when `open_slot` is the question just asked (None: none is)."""
-        assert self._network is not None
+        assert self._network is not None and self._letters is not None
         text = normalise(message)
         if is_wordless(text):
             return Heard(HORS_SUJET, 1.0)
         reading = self._network.read(prepare(message, today), open_slot)
         names = self._network.labels
-        chances = self._labels(text, reading)
+        letters = self._letters.chances(text, self.vectors, names)
+        chances = self._labels(reading, letters)
         ranking = tuple((names[i], float(chances[i])) for i in np.argsort(-chances)[:5])
         best, confidence = ranking[0]
         if self._is_gibberish(text):
             return Heard(HORS_SUJET, confidence, None, (), ranking)
-        if open_slot and self._decides_nothing(text, open_slot):
+        if open_slot and self._decides_nothing(text, names[int(letters.argmax())], open_slot):
             return Heard(DOUTE, confidence, None, (), ranking)
         answers = self._answers(reading, open_slot)
         if confidence < self.settings.elsewhere_threshold and best != ET_SI:
@@ -194,11 +195,9 @@ class Ear:
         intent, _, target = best.partition("/")
         return Heard(intent, confidence, target or None, (), ranking)
 
-    def _labels(self, text: str, reading: Reading) -> Array:
+    def _labels(self, reading: Reading, letters: Array) -> Array:
         """The labels' probabilities, those of the network and of the letters weighed together."""
-        assert self._network is not None and self._letters is not None
         share = self.settings.letters_share
-        letters = self._letters.chances(text, self.vectors, self._network.labels)
         both = np.exp((1 - share) * np.log(reading.labels + 1e-6) + share * np.log(letters + 1e-6))
         return np.asarray(both / both.sum())
 
@@ -215,14 +214,13 @@ class Ear:
                 found.append(Answer(slot, value, confidence))
         return tuple(found)
 
-    def _decides_nothing(self, text: str, open_slot: str) -> bool:
-        """Whether it is a bare yes or no to a question that neither answers (« Quelle ambition ? — Oui. »)."""
-        assert self._network is not None and self._letters is not None
-        if len(text.split()) > 2:
-            return False
-        labels = self._network.labels
-        best = labels[int(self._letters.chances(text, self.vectors, labels).argmax())]
-        return best in BARE and open_slot not in BARE[best]
+    @staticmethod
+    def _decides_nothing(text: str, label: str, open_slot: str) -> bool:
+        """Whether it is a bare yes or no to a question that neither answers (« Quelle ambition ? — Oui. »).
+
+        `label`: what its letters say that it is.
+        """
+        return len(text.split()) <= 2 and label in BARE and open_slot not in BARE[label]
 
     def _is_gibberish(self, text: str) -> bool:
         """Whether most words are none that the ear or French knows; a lone misspelt word may still be heard."""
