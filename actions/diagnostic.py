@@ -18,6 +18,9 @@ from typing import Any, Final, TextIO
 Answers = Mapping[str, "str | None"]
 """Slot name → value; a slot that is absent or None has no answer yet."""
 
+VERSION: Final = "2026-11"
+"""Of the rules below: year and month of their last change. It is printed on what a person takes away."""
+
 INCONNU: Final = "inconnu"
 
 VALEURS: Final[dict[str, tuple[str, ...]]] = {

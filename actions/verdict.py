@@ -7,85 +7,30 @@ from rasa_sdk.events import EventType, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
 from actions import texts
-from actions.diagnostic import EXPLICATIONS, INCONNU, Diagnostic, diagnostiquer, manquantes
+from actions.diagnostic import Diagnostic, diagnostiquer, manquantes
 from actions.questionnaire import Domain, answers, heard
 from actions.references import reference_of
-
-SHOWN_BASCULES = 4
-"""How many of the answers that would change the verdict are said; the payload has them all."""
-
-
-def key(verdict: str, variante: str | None) -> str:
-    """The verdict's name in the texts, its variant with it."""
-    return f"{verdict}_{variante}" if variante else verdict
-
-
-def title(diagnostic: Diagnostic) -> str:
-    """The verdict in a few words."""
-    return texts.text(f"utter_titre_{key(diagnostic.verdict, diagnostic.variante)}")
-
-
-def reasons(diagnostic: Diagnostic) -> str:
-    """One line for each answer that weighed: for, then against, then to watch."""
-    lines = [
-        texts.text(f"utter_raison_{effect}", reponse=texts.label(factor.slot, factor.value))
-        for effect in ("pour", "contre", "vigilance")
-        for factor in diagnostic.facteurs
-        if factor.effet == effect
-    ]
-    return "\n".join(lines) or texts.text("utter_raison_aucune")
-
-
-def explanation(diagnostic: Diagnostic, section: str) -> str:
-    """A section of the article, explained for this person's answers."""
-    values = {factor.slot: factor.value for factor in diagnostic.facteurs}
-    holding = [(slot, value) for slot, value in EXPLICATIONS[section] if values.get(slot) == value]
-    name = f"utter_pour_vous_{section}"
-    if section == "bonnes_questions":
-        unknown = [texts.text(f"utter_nom_{slot}") for slot, value in values.items() if value == INCONNU]
-        return texts.text(name, constat=", ".join(unknown).lower())
-    if section == "croissance" and diagnostic.enjeu == "nul":
-        name += "_autonome"
-    for slot, value in holding:
-        if texts.exists(f"{name}_{value}"):
-            return texts.text(f"{name}_{value}", constat=texts.label(slot, value))
-    stated = texts.text("utter_et_que").join(texts.label(slot, value) for slot, value in holding)
-    return texts.text(name, constat=stated)
-
-
-def what_would_change(diagnostic: Diagnostic) -> str:
-    """The single answers that would change the verdict, at most `SHOWN_BASCULES`, one verdict each first."""
-    useful = [b for b in diagnostic.bascules if b.slot != "statut_qualiopi"]
-    first_of_each = {b.verdict: b for b in reversed(useful)}
-    ordered = sorted(useful, key=lambda b: first_of_each[b.verdict] is not b)
-    lines = []
-    for bascule in ordered[:SHOWN_BASCULES]:
-        other = diagnostiquer({**diagnostic.reponses, bascule.slot: bascule.value})
-        hypothesis = texts.text(f"utter_hypothese_{bascule.slot}_{bascule.value}")
-        lines.append(texts.text("utter_bascule", hypothese=hypothesis, titre=title(other)))
-    return "\n".join(lines)
-
+from actions.restitution import key, restitution, title
 
 def say_verdict(dispatcher: CollectingDispatcher, diagnostic: Diagnostic, reference: str) -> None:
     """The whole verdict: sentence, reasons, sections, steps, what would change it, reference."""
-    name = key(diagnostic.verdict, diagnostic.variante)
+    said = restitution(diagnostic)
     dispatcher.utter_message(
         response="utter_verdict",
-        titre=title(diagnostic),
-        phrase=texts.text(f"utter_phrase_{name}"),
+        titre=said.titre,
+        phrase=said.phrase,
         json_message={**diagnostic.payload(), "reference": reference},
     )
-    dispatcher.utter_message(response="utter_verdict_raisons", raisons=reasons(diagnostic))
-    for section in diagnostic.sections:
-        dispatcher.utter_message(
-            response="utter_pour_vous",
-            nom=texts.text(f"utter_nom_section_{section}"),
-            explication=explanation(diagnostic, section),
-        )
-    dispatcher.utter_message(response="utter_verdict_etapes", etapes=texts.text(f"utter_etapes_{name}"))
-    changes = what_would_change(diagnostic)
-    if changes:
-        dispatcher.utter_message(response="utter_verdict_bascules", bascules=changes)
+    weighed = [texts.text(f"utter_raison_{r.effet}", reponse=r.reponse) for r in said.raisons]
+    reasons = "\n".join(weighed) or texts.text("utter_raison_aucune")
+    dispatcher.utter_message(response="utter_verdict_raisons", raisons=reasons)
+    for part in said.parties:
+        dispatcher.utter_message(response="utter_pour_vous", nom=part.nom, explication=part.explication)
+    steps = "\n".join(f"{number}. {step}" for number, step in enumerate(said.etapes, 1))
+    dispatcher.utter_message(response="utter_verdict_etapes", etapes=steps)
+    if said.pistes:
+        changes = [texts.text("utter_bascule", hypothese=piste.hypothese, titre=piste.titre) for piste in said.pistes]
+        dispatcher.utter_message(response="utter_verdict_bascules", bascules="\n".join(changes))
     else:
         dispatcher.utter_message(response="utter_verdict_sans_bascule")
     dispatcher.utter_message(response="utter_verdict_fin", reference=reference)
@@ -109,7 +54,7 @@ class ActionVerdict(Action):
             )
             return []
         diagnostic = diagnostiquer(given)
-        name = key(diagnostic.verdict, diagnostic.variante)
+        name = key(diagnostic)
         if tracker.get_slot("verdict") == name and not self.again:
             dispatcher.utter_message(response="utter_resultat_inchange", titre=title(diagnostic))
             return []
@@ -152,7 +97,7 @@ class ActionEtSi(Action):
             hypothese=supposed,
             titre_actuel=title(now),
             titre_hypothese=title(then),
-            phrase_hypothese=texts.text(f"utter_phrase_{key(then.verdict, then.variante)}"),
+            phrase_hypothese=texts.text(f"utter_phrase_{key(then)}"),
             json_message={
                 "type": "et_si",
                 "hypothese": hypothesis,

@@ -1,8 +1,6 @@
-"""The door: the only public process. It carries messages between a browser and Rasa, filters them, and says in French
-when the guide does not answer. It holds no dialogue logic.
+"""The door's endpoints: the only public process. Pages, the widget's files, and what the widget asks for.
 
-A conversation belongs to whoever holds its signed cookie. Buttons travel as signed tokens, so that no one can type or
-forge what a click sends.
+Each endpoint reads a request, asks the `Door`, and answers; every refusal is a French sentence of `messages.yml`.
 """
 
 from __future__ import annotations
@@ -11,257 +9,44 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import re
-import secrets
-import time
-import unicodedata
-from collections import defaultdict, deque
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
-import yaml
-from itsdangerous import BadSignature, URLSafeSerializer
+import segno
 from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from web import views
+from web.bilan import bilan
+from web.door import Door, Refused, clean, command
 from web.records import Records
 from web.settings import Settings
+from web.views import SAID
 
 HERE = Path(__file__).parent
-COOKIE = "bon_moment"
-SAID: dict[str, str] = yaml.safe_load((HERE / "messages.yml").read_text("utf-8"))
-OPENING = "/saluer"
-RETRY = 3.0
-"""Seconds between two tries to read a conversation again while the guide does not answer."""
+LONGEST_ADDRESS = 500
+"""Characters of a page's address in the link that goes on elsewhere."""
 logger = logging.getLogger("bon_moment.door")
 
 _PHONE = re.compile(r"^\+?[\d .()-]{9,20}$")
 _MAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]{2,}$")
-
-
-class Refused(Exception):
-    """A request that is answered by a sentence of `messages.yml` and an HTTP status."""
-
-    def __init__(self, status: int, said: str) -> None:
-        super().__init__(said)
-        self.status = status
-        self.said = said
-
-
-class Rate:
-    """At most `limit` events a minute for each key."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._times: dict[str, deque[float]] = defaultdict(deque)
-
-    def allows(self, key: str) -> bool:
-        """Whether one more event is allowed now; if so, it is counted."""
-        now = time.monotonic()
-        times = self._times[key]
-        while times and now - times[0] > 60:
-            times.popleft()
-        if len(times) >= self.limit:
-            return False
-        times.append(now)
-        if len(self._times) > 10_000:
-            self._times = defaultdict(deque, {k: t for k, t in self._times.items() if t and now - t[-1] <= 60})
-        return True
-
-
-class Door:
-    """Carries messages to Rasa and back, one at a time for each conversation, and tells every open page."""
-
-    def __init__(self, settings: Settings, rasa: httpx.AsyncClient, records: Records) -> None:
-        self.settings = settings
-        self.rasa = rasa
-        self.records = records
-        self.messages = Rate(settings.messages_per_minute)
-        self.openings = Rate(settings.conversations_per_minute)
-        self._cookies = URLSafeSerializer(settings.secret, salt="conversation")
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._pages: defaultdict[str, set[asyncio.Queue[dict[str, Any]]]] = defaultdict(set)
-        self._seen: deque[tuple[str, str]] = deque(maxlen=5_000)
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    # ── who ──
-
-    def conversation_of(self, request: Request) -> str:
-        """The conversation whose cookie the request carries.
-
-        Raises:
-            Refused: no cookie, or one that the door did not sign.
-        """
-        try:
-            return str(self._cookies.loads(request.cookies.get(COOKIE, "")))
-        except BadSignature:
-            raise Refused(404, "conversation_inconnue") from None
-
-    def new_conversation(self) -> tuple[str, str]:
-        """A conversation's identifier, which nobody can guess, and its cookie."""
-        conversation = "web-" + secrets.token_hex(16)
-        return conversation, str(self._cookies.dumps(conversation))
-
-    # ── buttons ──
-
-    def _choices(self, conversation: str) -> URLSafeSerializer:
-        return URLSafeSerializer(self.settings.secret, salt="choix:" + conversation)
-
-    def sealed(self, conversation: str, event: dict[str, Any]) -> dict[str, Any]:
-        """A bot message as the page gets it: each button's payload sealed for this conversation."""
-        choices = self._choices(conversation)
-        custom = event.get("custom")
-        buttons = [
-            {"titre": button["title"], "choix": choices.dumps([button["payload"], button["title"]])}
-            for button in event.get("buttons") or []
-        ]
-        if isinstance(custom, dict) and "options" in custom:
-            custom = {k: v for k, v in custom.items() if k != "options"}
-        return {"de": "guide", "texte": event.get("text") or "", "boutons": buttons, "donnees": custom}
-
-    def opened(self, conversation: str, choice: str) -> tuple[str, str]:
-        """Payload and title of a sealed button.
-
-        Raises:
-            Refused: the bot did not offer it in this conversation.
-        """
-        try:
-            payload, title = self._choices(conversation).loads(choice)
-        except (BadSignature, ValueError, TypeError):
-            raise Refused(400, "choix_inconnu") from None
-        return str(payload), str(title)
-
-    # ── pages ──
-
-    async def publish(self, conversation: str, event: dict[str, Any]) -> None:
-        """Tell every page open on this conversation."""
-        for page in list(self._pages.get(conversation, ())):
-            page.put_nowait(event)
-
-    async def stream(self, conversation: str) -> AsyncIterator[dict[str, str]]:
-        """The conversation so far, then each message as it comes, as server-sent events."""
-        page: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._pages[conversation].add(page)
-        try:
-            past = None
-            while past is None:
-                async with self._locks[conversation]:
-                    while not page.empty():
-                        page.get_nowait()  # The history has it already.
-                    past = await self.history(conversation)
-                if past is None:
-                    yield {"event": "panne", "data": json.dumps({"texte": SAID["attente"]}, ensure_ascii=False)}
-                    await asyncio.sleep(RETRY)
-            yield {"event": "historique", "data": json.dumps(past, ensure_ascii=False)}
-            while True:
-                event = await page.get()
-                yield {"event": event["type"], "data": json.dumps(event["data"], ensure_ascii=False)}
-        finally:
-            self._pages[conversation].discard(page)
-            if not self._pages[conversation]:
-                del self._pages[conversation]
-
-    # ── Rasa ──
-
-    async def history(self, conversation: str) -> list[dict[str, Any]] | None:
-        """Every message of the conversation, the oldest first; None while Rasa does not answer."""
-        try:
-            answer = await self.rasa.get(
-                f"/conversations/{conversation}/tracker",
-                params={"token": self.settings.rasa_token, "include_events": "ALL"},
-            )
-            events = answer.raise_for_status().json().get("events") or []
-        except (httpx.HTTPError, ValueError):
-            return None
-        return [shown for event in events for shown in self._shown(conversation, event)]
-
-    def _shown(self, conversation: str, event: dict[str, Any]) -> list[dict[str, Any]]:
-        if event.get("event") == "bot":
-            data = event.get("data") or {}
-            message = {"text": event.get("text"), "buttons": data.get("buttons"), "custom": data.get("custom")}
-            return [self.sealed(conversation, message)]
-        if event.get("event") == "user" and event.get("text"):
-            title = (event.get("metadata") or {}).get("titre")
-            if title or not event["text"].startswith("/"):
-                return [{"de": "vous", "texte": title or event["text"]}]
-        return []
-
-    def send(self, conversation: str, text: str, title: str | None = None) -> None:
-        """Hand a message to Rasa in the background; the pages are told of it, then of the answers."""
-        task = asyncio.create_task(self._exchange(conversation, text, title))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _exchange(self, conversation: str, text: str, title: str | None) -> None:
-        async with self._locks[conversation]:
-            if text != OPENING:
-                await self.publish(conversation, {"type": "message", "data": {"de": "vous", "texte": title or text}})
-            await self.publish(conversation, {"type": "attente", "data": {}})
-            answers = await self._ask(conversation, text, title)
-            for answer in joined(answers):
-                await self.publish(conversation, {"type": "message", "data": self.sealed(conversation, answer)})
-            if not answers:
-                lost = "" if title else text  # What was typed goes back into the field.
-                await self.publish(
-                    conversation, {"type": "panne", "data": {"texte": SAID["indisponible"], "renvoyer": lost}}
-                )
-            await self.publish(conversation, {"type": "fin", "data": {}})
-
-    async def _ask(self, conversation: str, text: str, title: str | None) -> list[dict[str, Any]]:
-        body = {"sender": conversation, "message": text, "metadata": {"titre": title} if title else {}}
-        try:
-            answer = await self.rasa.post("/webhooks/rest/webhook", json=body)
-            found = answer.raise_for_status().json()
-            return found if isinstance(found, list) else []
-        except (httpx.HTTPError, ValueError) as error:
-            logger.warning("rasa did not answer: %s", type(error).__name__)
-            return []
-
-    async def erase(self, conversation: str) -> None:
-        """Erase the conversation everywhere, once what is under way is done; its pages are told."""
-        async with self._locks[conversation]:
-            await run_in_threadpool(self.records.erase, conversation)
-        await self.publish(conversation, {"type": "effacee", "data": {"texte": SAID["effacee"]}})
-
-    def is_repeat(self, conversation: str, key: str) -> bool:
-        """Whether a page sends again what it sent already (a retry after a lost answer)."""
-        if not key:
-            return False
-        if (conversation, key) in self._seen:
-            return True
-        self._seen.append((conversation, key))
-        return False
-
-
-def joined(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """REST gives a text and its data apart: put them together again."""
-    out: list[dict[str, Any]] = []
-    for message in messages:
-        if "text" not in message and "custom" in message and out and "custom" not in out[-1]:
-            out[-1] = {**out[-1], "custom": message["custom"]}
-        else:
-            out.append(dict(message))
-    return out
-
-
-def clean(text: str) -> str:
-    """Text without control characters nor a leading slash: what is typed is never a command."""
-    kept = "".join(c if unicodedata.category(c)[0] != "C" or c in "\u200d\ufe0f" else " " for c in text)
-    return re.sub(r"\s+", " ", kept).strip().lstrip("/ ")
-
-
-# ── endpoints ──
 
 
 def door_of(request: Request) -> Door:
@@ -274,14 +59,20 @@ def client_of(request: Request) -> str:
     return request.client.host if request.client else "?"
 
 
+def is_ours(origin: str, request: Request) -> bool:
+    """Whether `origin` is the door itself or a site that may hold the widget."""
+    own = urlsplit(origin).netloc == request.headers.get("host")
+    return own or origin.lower() in door_of(request).settings.origins
+
+
 async def body_of(request: Request) -> dict[str, Any]:
-    """The JSON object sent by the door's own page.
+    """The JSON object sent by a page of ours.
 
     Raises:
         Refused: another origin, too large, or no JSON object.
     """
     origin = request.headers.get("origin")
-    if origin and origin.split("://")[-1] != request.headers.get("host"):
+    if origin and not is_ours(origin, request):
         raise Refused(403, "autre_origine")
     try:
         found = json.loads(await request.body())
@@ -292,45 +83,88 @@ async def body_of(request: Request) -> dict[str, Any]:
     return found
 
 
-async def page(request: Request) -> Response:
-    """The chat page."""
-    return request.app.state.templates.TemplateResponse(request, "chat.html", {})
+async def conversation_of(request: Request) -> str:
+    """The conversation whose token the request carries.
+
+    Raises:
+        Refused: another origin, no token, or one that opens nothing.
+    """
+    origin = request.headers.get("origin")
+    if origin and not is_ours(origin, request):
+        raise Refused(403, "autre_origine")
+    return await door_of(request).conversation_of(request.headers.get("authorization", "").removeprefix("Bearer "))
+
+
+def today() -> date:
+    """The date on what a person takes away; `BON_MOMENT_DATE` replaces it for a demonstration."""
+    return date.fromisoformat(os.environ.get("BON_MOMENT_DATE") or date.today().isoformat())
+
+
+# ── pages ──
+
+
+async def article(request: Request) -> Response:
+    """A page as a consultancy would publish it, with the widget."""
+    context = {"sections": views.article(), "telephone": views.PHONE, "telephone_lien": views.PHONE_LINK}
+    return request.app.state.templates.TemplateResponse(request, "article.html", context)
+
+
+async def full_page(request: Request) -> Response:
+    """The guide alone, in a whole page; a site of ours may show it in a frame."""
+    context = {"telephone": views.PHONE, "telephone_lien": views.PHONE_LINK}
+    return request.app.state.templates.TemplateResponse(request, "conversation.html", context)
+
+
+async def widget(request: Request) -> Response:
+    """The module that a site loads."""
+    return FileResponse(HERE / "widget" / "widget.js", media_type="text/javascript")
+
+
+async def widget_template(request: Request) -> Response:
+    """The window's structure and words, loaded when it is opened."""
+    days = door_of(request).settings.retention_days
+    context = {"telephone": views.PHONE, "telephone_lien": views.PHONE_LINK, "jours": days}
+    return request.app.state.templates.TemplateResponse(request, "widget.html", context)
+
+
+# ── the conversation ──
 
 
 async def open_conversation(request: Request) -> Response:
-    """Take up the visitor's conversation, or begin one; the cookie holds it."""
+    """Begin a conversation, or take one up by its `code`: answers the token that opens it."""
     door = door_of(request)
-    await body_of(request)
-    try:
-        door.conversation_of(request)
-        return JSONResponse({"nouvelle": False})
-    except Refused:
-        if not door.openings.allows(client_of(request)):
-            raise Refused(429, "trop_vite") from None
-    conversation, cookie = door.new_conversation()
-    response = JSONResponse({"nouvelle": True}, status_code=201)
-    response.set_cookie(
-        COOKIE,
-        cookie,
-        max_age=door.settings.retention_days * 86_400,
-        httponly=True,
-        samesite="strict",
-        secure=door.settings.secure_cookie,
-    )
-    door.send(conversation, OPENING)
-    return response
+    code = (await body_of(request)).get("code")
+    if code is not None:
+        if not door.codes.allows(client_of(request)):
+            raise Refused(429, "trop_vite")
+        return JSONResponse({"jeton": door.token_of(await door.use_code(str(code)[:100]))})
+    if not door.openings.allows(client_of(request)):
+        raise Refused(429, "trop_vite")
+    return JSONResponse({"jeton": door.token_of(await door.begin())}, status_code=201)
+
+
+async def summary(request: Request) -> Response:
+    """How far the conversation went."""
+    conversation = await conversation_of(request)
+    given, _ = await door_of(request).answers(conversation)
+    return JSONResponse(views.summary(given))
 
 
 async def post_message(request: Request) -> Response:
-    """Take a message, typed (`texte`) or chosen (`choix`); `cle` makes a retry harmless. The answers come as events."""
+    """Take a message: typed (`texte`), chosen (`choix`), or a button of the widget (`commande`).
+
+    `cle` makes a retry harmless. The answers come as events.
+    """
     door = door_of(request)
-    conversation = door.conversation_of(request)
+    conversation = await conversation_of(request)
     body = await body_of(request)
     if not door.messages.allows(conversation):
         raise Refused(429, "trop_vite")
     title: str | None = None
     if body.get("choix"):
         text, title = door.opened(conversation, str(body["choix"]))
+    elif body.get("commande"):
+        text, title = command(body["commande"])
     else:
         typed = body.get("texte")
         if not isinstance(typed, str):
@@ -340,32 +174,75 @@ async def post_message(request: Request) -> Response:
         text = clean(typed)
         if not text:
             raise Refused(400, "vide")
-    if not door.is_repeat(conversation, str(body.get("cle") or "")):
-        door.send(conversation, text, title)
+    door.send(conversation, text, title, str(body.get("cle") or ""))
     return JSONResponse({"recu": True}, status_code=202)
 
 
 async def events(request: Request) -> Response:
     """The conversation as server-sent events."""
+    conversation = await conversation_of(request)
+    return EventSourceResponse(door_of(request).stream(conversation), ping=15)
+
+
+async def answers(request: Request) -> Response:
+    """Every answer, with what each other answer would change."""
+    conversation = await conversation_of(request)
     door = door_of(request)
-    return EventSourceResponse(door.stream(door.conversation_of(request)), ping=15)
+    given, _ = await door.answers(conversation)
+    return JSONResponse(views.answers(given, door.seal(conversation)))
 
 
 async def erase(request: Request) -> Response:
     """Erase the conversation everywhere."""
+    await door_of(request).erase(await conversation_of(request))
+    return JSONResponse({"texte": SAID["effacee"]})
+
+
+async def resume_code(request: Request) -> Response:
+    """A code, a link to `adresse` and its QR code (rows of 0 and 1) that open the conversation on another device."""
     door = door_of(request)
-    conversation = door.conversation_of(request)
-    await body_of(request)
-    await door.erase(conversation)
-    response = JSONResponse({"texte": SAID["effacee"]})
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
-    return response
+    conversation = await conversation_of(request)
+    page = str((await body_of(request)).get("adresse") or "")
+    if len(page) > LONGEST_ADDRESS or not is_ours("://".join(urlsplit(page)[:2]), request):
+        raise Refused(400, "adresse_inconnue")
+    if not door.messages.allows(conversation):
+        raise Refused(429, "trop_vite")
+    code = await door.new_code(conversation)
+    link = f"{page.partition('#')[0]}#bon-moment={code}"
+    rows = ["".join(map(str, row)) for row in segno.make_qr(link, error="m").matrix]
+    found = {"code": code, "lien": link, "qr": rows, "minutes": door.settings.code_lifetime // 60}
+    return JSONResponse(found, status_code=201)
+
+
+# ── after the verdict ──
+
+
+async def verdict_of(request: Request) -> tuple[str, dict[str, str | None], str]:
+    """Conversation, answers and reference, once a verdict was given.
+
+    Raises:
+        Refused: none was given yet, or the conversation is unknown.
+    """
+    conversation = await conversation_of(request)
+    given, reference = await door_of(request).answers(conversation)
+    if views.summary(given)["verdict"] is None or not reference:
+        raise Refused(409, "pas_de_verdict")
+    return conversation, given, reference
+
+
+async def document(request: Request) -> Response:
+    """The verdict to keep, as a PDF."""
+    _, given, reference = await verdict_of(request)
+    made = await run_in_threadpool(bilan, given, reference, today())
+    name = f"bon-moment-{reference}.pdf"
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(made, media_type="application/pdf", headers=headers)
 
 
 async def call_back(request: Request) -> Response:
-    """Keep a request for a call back, only with consent."""
+    """Keep a request for a call back, only with consent and after the verdict."""
     door = door_of(request)
-    conversation = door.conversation_of(request)
+    conversation = await conversation_of(request)
     body = await body_of(request)
     name, reach, message = (clean(str(body.get(key) or "")) for key in ("nom", "joindre", "message"))
     if body.get("accord") is not True:
@@ -378,8 +255,22 @@ async def call_back(request: Request) -> Response:
         raise Refused(400, "rappel_trop_long")
     if not door.messages.allows(conversation):
         raise Refused(429, "trop_vite")
+    await verdict_of(request)
     await run_in_threadpool(door.records.add_call_back, conversation, name, reach, message)
     return JSONResponse({"texte": SAID["rappel_note"]}, status_code=201)
+
+
+async def opinion(request: Request) -> Response:
+    """Keep whether the verdict was useful (`utile`); the last word counts."""
+    door = door_of(request)
+    useful = (await body_of(request)).get("utile")
+    conversation, given, _ = await verdict_of(request)
+    if not isinstance(useful, bool):
+        raise Refused(400, "avis_illisible")
+    if not door.messages.allows(conversation):
+        raise Refused(429, "trop_vite")
+    await run_in_threadpool(door.records.set_opinion, conversation, views.verdict_key(given), useful)
+    return JSONResponse({"texte": SAID["avis_note"]}, status_code=201)
 
 
 async def health(request: Request) -> Response:
@@ -395,20 +286,23 @@ async def health(request: Request) -> Response:
 
 
 class Guard:
-    """Headers on every answer, and a limit on the size of what is sent."""
+    """Headers on every answer, and a limit on the size of what is sent. Only the whole page may be put in a frame."""
 
     HEADERS = {
-        "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
-        "X-Frame-Options": "DENY",
         "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     }
+    POLICY = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors "
+    )
+    CACHED = ("/static/", "/widget/", "/widget.js")
 
-    def __init__(self, app: ASGIApp, largest_body: int) -> None:
+    def __init__(self, app: ASGIApp, largest_body: int, origins: tuple[str, ...]) -> None:
         self.app = app
         self.largest_body = largest_body
+        self.framers = " ".join(("'self'", *origins))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -426,10 +320,13 @@ class Guard:
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [(k.lower().encode(), v.encode()) for k, v in self.HEADERS.items()]
-                if not scope["path"].startswith("/static/"):
-                    headers.append((b"cache-control", b"no-store"))
-                message["headers"] = [*message.get("headers", []), *headers]
+                framed = scope["path"] == "/conversation"
+                headers = dict(self.HEADERS)
+                headers["Content-Security-Policy"] = self.POLICY + (self.framers if framed else "'none'")
+                headers["Cache-Control"] = "no-cache" if scope["path"].startswith(self.CACHED) else "no-store"
+                headers |= {} if framed else {"X-Frame-Options": "DENY"}
+                pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+                message["headers"] = [*message.get("headers", []), *pairs]
             await send(message)
 
         await self.app(scope, limited, dressed)
@@ -479,16 +376,34 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
     app = Starlette(
         lifespan=lifespan,
         routes=[
-            Route("/", page),
+            Route("/", article),
+            Route("/conversation", full_page),
+            Route("/widget.js", widget),
+            Route("/widget/fenetre.html", widget_template),
+            Mount("/widget", StaticFiles(directory=HERE / "widget")),
+            Mount("/static", StaticFiles(directory=HERE / "static")),
             Route("/api/conversation", open_conversation, methods=["POST"]),
+            Route("/api/conversation", summary, methods=["GET"]),
             Route("/api/conversation", erase, methods=["DELETE"]),
             Route("/api/messages", post_message, methods=["POST"]),
             Route("/api/evenements", events),
+            Route("/api/reponses", answers),
+            Route("/api/reprise", resume_code, methods=["POST"]),
+            Route("/api/bilan.pdf", document),
             Route("/api/rappel", call_back, methods=["POST"]),
+            Route("/api/avis", opinion, methods=["POST"]),
             Route("/sante", health),
-            Mount("/static", StaticFiles(directory=HERE / "static")),
         ],
-        middleware=[Middleware(Guard, largest_body=chosen.largest_body)],
+        middleware=[
+            Middleware(GZipMiddleware),
+            Middleware(Guard, largest_body=chosen.largest_body, origins=chosen.origins),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=chosen.origins,
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["Authorization", "Content-Type"],
+            ),
+        ],
         exception_handlers={Refused: refused, HTTPException: http_error, Exception: failure},
     )
     app.state.templates = Jinja2Templates(directory=HERE / "templates")

@@ -1,18 +1,39 @@
-"""What is kept about people: requests for a call back, and the erasing of a conversation everywhere it left a trace.
+"""What the door keeps about people, beside Rasa's own events, and the erasing of all of it.
 
 Purpose, retention and way out of each kind are in `docs/donnees-personnelles.md`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from datetime import datetime, timedelta, timezone
 
-from sqlalchemy import Column, DateTime, Integer, String, Table, Text, column, delete, func, inspect, select, table
-from sqlalchemy.engine import Engine
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    String,
+    Table,
+    Text,
+    column,
+    delete,
+    func,
+    inspect,
+    select,
+    table,
+)
+from sqlalchemy.engine import Connection, Engine
 
 from actions.references import METADATA, REFERENCES, engine
 
+CONVERSATIONS = Table(
+    "bon_moment_conversations",
+    METADATA,
+    Column("conversation", String(255), primary_key=True),
+    Column("ouverte_le", DateTime(timezone=True), nullable=False),
+)
 CALL_BACKS = Table(
     "bon_moment_rappels",
     METADATA,
@@ -24,15 +45,91 @@ CALL_BACKS = Table(
     Column("consentement_le", DateTime(timezone=True), nullable=False),
     Column("etat", String(20), nullable=False),
 )
+OPINIONS = Table(
+    "bon_moment_avis",
+    METADATA,
+    Column("conversation", String(255), primary_key=True),
+    Column("verdict", String(60), nullable=False),
+    Column("utile", Boolean, nullable=False),
+    Column("donne_le", DateTime(timezone=True), nullable=False),
+)
+# The codes that open a conversation on another device: only a digest is kept, one a conversation.
+CODES = Table(
+    "bon_moment_reprises",
+    METADATA,
+    Column("conversation", String(255), primary_key=True),
+    Column("empreinte", String(64), nullable=False, unique=True),
+    Column("expire_le", DateTime(timezone=True), nullable=False),
+)
 # Rasa's own table, as far as the door knows it.
 EVENTS = table("events", column("sender_id"), column("timestamp"))
 
 
+def digest(code: str) -> str:
+    """What is kept of a code."""
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def now() -> datetime:
+    """The present moment, with its zone."""
+    return datetime.now(timezone.utc)
+
+
 class Records:
-    """The database of the conversations, as the door uses it. Every method is blocking."""
+    """The database of the conversations, as the door uses it. Every method is blocking.
+
+    Each raises `sqlalchemy.exc.SQLAlchemyError` where the database does not answer.
+    """
 
     def __init__(self, database_url: str) -> None:
         self._engine: Engine = engine(database_url)
+
+    # ── conversations ──
+
+    def open(self, conversation: str) -> None:
+        """A conversation begins."""
+        with self._engine.begin() as connection:
+            connection.execute(CONVERSATIONS.insert().values(conversation=conversation, ouverte_le=now()))
+
+    def is_open(self, conversation: str) -> bool:
+        """Whether the conversation was begun and not erased since."""
+        query = select(CONVERSATIONS.c.conversation).where(CONVERSATIONS.c.conversation == conversation)
+        with self._engine.begin() as connection:
+            return connection.execute(query).first() is not None
+
+    def erase(self, conversation: str) -> None:
+        """Remove all that was kept of a conversation: messages, answers, reference, opinion, contact details, code."""
+        with self._engine.begin() as connection:
+            self._erase(connection, conversation)
+            connection.execute(delete(CALL_BACKS).where(CALL_BACKS.c.conversation == conversation))
+
+    def _erase(self, connection: Connection, conversation: str) -> None:
+        if inspect(connection).has_table(EVENTS.name):
+            connection.execute(delete(EVENTS).where(EVENTS.c.sender_id == conversation))
+        for kept in (REFERENCES, OPINIONS, CODES, CONVERSATIONS):
+            connection.execute(delete(kept).where(kept.c.conversation == conversation))
+
+    def purge(self, days: int, contact_days: int = 3 * 365) -> int:
+        """Erase conversations silent for more than `days`; contacts are kept `contact_days`. Returns how many."""
+        limit = time.time() - days * 86_400
+        with self._engine.begin() as connection:
+            old: list[str] = []
+            spoken = set()
+            if inspect(connection).has_table(EVENTS.name):
+                silent = select(EVENTS.c.sender_id).group_by(EVENTS.c.sender_id)
+                old = list(connection.execute(silent.having(func.max(EVENTS.c.timestamp) < limit)).scalars())
+                spoken = set(connection.execute(silent).scalars())
+            begun = select(CONVERSATIONS.c.conversation).where(
+                CONVERSATIONS.c.ouverte_le < now() - timedelta(days=days)
+            )
+            old += [found for found in connection.execute(begun).scalars() if found not in spoken]
+            for conversation in old:
+                self._erase(connection, conversation)
+            connection.execute(delete(CALL_BACKS).where(CALL_BACKS.c.consentement_le < now() - timedelta(contact_days)))
+            connection.execute(delete(CODES).where(CODES.c.expire_le < now()))
+        return len(old)
+
+    # ── what people leave ──
 
     def add_call_back(self, conversation: str, name: str, reach: str, message: str) -> None:
         """Keep a request for a call back; the person has consented."""
@@ -41,7 +138,7 @@ class Records:
             "nom": name,
             "joindre": reach,
             "message": message,
-            "consentement_le": datetime.now(timezone.utc),
+            "consentement_le": now(),
             "etat": "a_rappeler",
         }
         with self._engine.begin() as connection:
@@ -53,25 +150,32 @@ class Records:
         with self._engine.begin() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
 
-    def erase(self, conversation: str) -> None:
-        """Remove all that was kept of a conversation: messages, answers, reference, requests for a call back."""
+    def set_opinion(self, conversation: str, verdict: str, useful: bool) -> None:
+        """Keep what the person thinks of the verdict; the last word counts."""
         with self._engine.begin() as connection:
-            if inspect(connection).has_table(EVENTS.name):
-                connection.execute(delete(EVENTS).where(EVENTS.c.sender_id == conversation))
-            connection.execute(delete(REFERENCES).where(REFERENCES.c.conversation == conversation))
-            connection.execute(delete(CALL_BACKS).where(CALL_BACKS.c.conversation == conversation))
+            connection.execute(delete(OPINIONS).where(OPINIONS.c.conversation == conversation))
+            row = {"conversation": conversation, "verdict": verdict, "utile": useful, "donne_le": now()}
+            connection.execute(OPINIONS.insert().values(**row))
 
-    def purge(self, days: int, contact_days: int = 3 * 365) -> int:
-        """Erase conversations silent for more than `days`; contacts are kept `contact_days`. Returns how many."""
-        limit = time.time() - days * 86_400
+    def opinion(self, conversation: str) -> bool | None:
+        """Whether the person found the verdict useful; None if they did not say."""
+        query = select(OPINIONS.c.utile).where(OPINIONS.c.conversation == conversation)
         with self._engine.begin() as connection:
-            old: list[str] = []
-            if inspect(connection).has_table(EVENTS.name):
-                silent = select(EVENTS.c.sender_id).group_by(EVENTS.c.sender_id)
-                old = list(connection.execute(silent.having(func.max(EVENTS.c.timestamp) < limit)).scalars())
-                for conversation in old:
-                    connection.execute(delete(EVENTS).where(EVENTS.c.sender_id == conversation))
-                    connection.execute(delete(REFERENCES).where(REFERENCES.c.conversation == conversation))
-            oldest = datetime.now(timezone.utc) - timedelta(days=contact_days)
-            connection.execute(delete(CALL_BACKS).where(CALL_BACKS.c.consentement_le < oldest))
-        return len(old)
+            return connection.execute(query).scalar_one_or_none()
+
+    # ── another device ──
+
+    def add_code(self, conversation: str, code: str, seconds: int) -> None:
+        """Let `code` open the conversation once, for `seconds`; a former code is void."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(CODES).where(CODES.c.conversation == conversation))
+            row = {"conversation": conversation, "empreinte": digest(code), "expire_le": now() + timedelta(0, seconds)}
+            connection.execute(CODES.insert().values(**row))
+
+    def use_code(self, code: str) -> str | None:
+        """The conversation that `code` opens, once; None if it opens none."""
+        with self._engine.begin() as connection:
+            valid = (CODES.c.empreinte == digest(code)) & (CODES.c.expire_le > now())
+            found = connection.execute(select(CODES.c.conversation).where(valid)).scalar_one_or_none()
+            used = connection.execute(delete(CODES).where(CODES.c.empreinte == digest(code))).rowcount
+            return found if used else None

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+_ORIGIN = re.compile(r"^https?://[a-z0-9.-]+(:\d+)?$")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Sizes in characters or bytes, delays in seconds, retention in days."""
+    """Sizes in characters or bytes, delays in seconds, retention in days.
+
+    `origins` are the sites, such as `https://www.cabinet.fr`, whose pages may hold the widget.
+    """
 
     rasa_url: str
     rasa_token: str
     secret: str
     database_url: str
-    secure_cookie: bool = False
+    origins: tuple[str, ...] = ()
     longest_message: int = 1_000
     largest_body: int = 16_384
     messages_per_minute: int = 40
     conversations_per_minute: int = 30
+    codes_per_minute: int = 10
     answer_timeout: float = 30.0
+    code_lifetime: int = 3_600
     retention_days: int = 30
 
     @staticmethod
@@ -29,12 +37,26 @@ class Settings:
 
         Raises:
             KeyError: `BON_MOMENT_SECRET` or `RASA_TOKEN` is missing.
+            ValueError: `BON_MOMENT_ORIGINES` has a word that is no origin, or the retention is no number.
         """
         return Settings(
             rasa_url=env.get("RASA_URL", "http://127.0.0.1:5005").rstrip("/"),
             rasa_token=env["RASA_TOKEN"],
             secret=env["BON_MOMENT_SECRET"],
             database_url=env.get("DATABASE_URL", "sqlite:///var/bon_moment.db"),
-            secure_cookie=env.get("BON_MOMENT_HTTPS", "") == "1",
+            origins=origins(env.get("BON_MOMENT_ORIGINES", "")),
             retention_days=int(env.get("BON_MOMENT_CONSERVATION_JOURS", "30")),
         )
+
+
+def origins(listed: str) -> tuple[str, ...]:
+    """The origins in `listed`, separated by blanks.
+
+    Raises:
+        ValueError: one of them is no scheme and host; its text is the error's argument.
+    """
+    found = tuple(word.rstrip("/").lower() for word in listed.split())
+    for word in found:
+        if not _ORIGIN.match(word):
+            raise ValueError(word)
+    return found

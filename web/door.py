@@ -1,0 +1,315 @@
+"""The door's memory of who talks: carries messages between browsers and Rasa, one at a time for each conversation, and
+tells every open page. It holds no dialogue logic and knows no HTTP request.
+
+A conversation belongs to whoever holds its signed token. Buttons travel as signed tokens too, so that no one can type
+or forge what a click sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+import secrets
+import time
+import unicodedata
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+from itsdangerous import BadSignature, URLSafeSerializer
+from starlette.concurrency import run_in_threadpool
+
+from actions.references import ALPHABET
+from web import views
+from web.records import Records
+from web.settings import Settings
+from web.views import COMMANDS, SAID
+
+OPENING = "/demarrer"
+"""What a new conversation begins with: the first question. Who the guide is and what it keeps was said before."""
+RETRY = 3.0
+"""Seconds between two tries to read a conversation again while the guide does not answer."""
+CODE_LENGTH = 12
+"""Of the code that opens a conversation on another device: 14¹², about 5 × 10¹³ possibilities."""
+logger = logging.getLogger("bon_moment.door")
+
+_KEY = re.compile(r"^[\w-]{8,64}$", re.ASCII)
+
+
+class Refused(Exception):
+    """A request that is answered by a sentence of `messages.yml` and an HTTP status."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(said)
+        self.status = status
+        self.said = said
+
+
+class Rate:
+    """At most `limit` events a minute for each key."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._times: dict[str, deque[float]] = defaultdict(deque)
+
+    def allows(self, key: str) -> bool:
+        """Whether one more event is allowed now; if so, it is counted."""
+        now = time.monotonic()
+        times = self._times[key]
+        while times and now - times[0] > 60:
+            times.popleft()
+        if len(times) >= self.limit:
+            return False
+        times.append(now)
+        if len(self._times) > 10_000:
+            self._times = defaultdict(deque, {k: t for k, t in self._times.items() if t and now - t[-1] <= 60})
+        return True
+
+
+class Door:
+    """Carries messages to Rasa and back, one at a time for each conversation, and tells every open page."""
+
+    def __init__(self, settings: Settings, rasa: httpx.AsyncClient, records: Records) -> None:
+        self.settings = settings
+        self.rasa = rasa
+        self.records = records
+        self.messages = Rate(settings.messages_per_minute)
+        self.openings = Rate(settings.conversations_per_minute)
+        self.codes = Rate(settings.codes_per_minute)
+        self._tokens = URLSafeSerializer(settings.secret, salt="conversation")
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._pages: defaultdict[str, set[asyncio.Queue[dict[str, Any]]]] = defaultdict(set)
+        self._seen: deque[tuple[str, str]] = deque(maxlen=5_000)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ── who ──
+
+    async def conversation_of(self, token: str) -> str:
+        """The conversation that `token` opens.
+
+        Raises:
+            Refused: the door did not sign it, or the conversation was erased.
+        """
+        try:
+            conversation = str(self._tokens.loads(token))
+        except BadSignature:
+            raise Refused(404, "conversation_inconnue") from None
+        if not await run_in_threadpool(self.records.is_open, conversation):
+            raise Refused(404, "conversation_inconnue")
+        return conversation
+
+    def token_of(self, conversation: str) -> str:
+        """What proves that a visitor may read and continue the conversation."""
+        return str(self._tokens.dumps(conversation))
+
+    async def begin(self) -> str:
+        """Open a conversation, whose identifier nobody can guess; the first question is asked in the background."""
+        conversation = "web-" + secrets.token_hex(16)
+        await run_in_threadpool(self.records.open, conversation)
+        self.send(conversation, OPENING, key="ouverture")
+        return conversation
+
+    async def new_code(self, conversation: str) -> str:
+        """A code such as `HA7R-3W4J-9XYF` that opens the conversation on another device, once."""
+        code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
+        await run_in_threadpool(self.records.add_code, conversation, code, self.settings.code_lifetime)
+        return "-".join(code[at : at + 4] for at in range(0, CODE_LENGTH, 4))
+
+    async def use_code(self, code: str) -> str:
+        """The conversation that a code opens, however it was typed.
+
+        Raises:
+            Refused: it opens none.
+        """
+        typed = "".join(c for c in code.upper() if c in ALPHABET)
+        found = await run_in_threadpool(self.records.use_code, typed)
+        if found is None:
+            raise Refused(404, "code_inconnu")
+        return found
+
+    # ── buttons ──
+
+    def _choices(self, conversation: str) -> URLSafeSerializer:
+        return URLSafeSerializer(self.settings.secret, salt="choix:" + conversation)
+
+    def seal(self, conversation: str) -> views.Seal:
+        """Makes buttons that only this conversation can use."""
+        choices = self._choices(conversation)
+        return lambda payload, title: str(choices.dumps([payload, title]))
+
+    def opened(self, conversation: str, choice: str) -> tuple[str, str]:
+        """Payload and title of a sealed button.
+
+        Raises:
+            Refused: the bot did not offer it in this conversation.
+        """
+        try:
+            payload, title = self._choices(conversation).loads(choice)
+        except (BadSignature, ValueError, TypeError):
+            raise Refused(400, "choix_inconnu") from None
+        return str(payload), str(title)
+
+    # ── pages ──
+
+    async def publish(self, conversation: str, kind: str, data: Any) -> None:
+        """Tell every page open on this conversation."""
+        for page in list(self._pages.get(conversation, ())):
+            page.put_nowait({"type": kind, "data": data})
+
+    async def stream(self, conversation: str) -> AsyncIterator[dict[str, str]]:
+        """The conversation so far, then each message as it comes, as server-sent events."""
+        page: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._pages[conversation].add(page)
+        try:
+            past = None
+            while past is None:
+                async with self._locks[conversation]:
+                    while not page.empty():
+                        page.get_nowait()  # The history has it already.
+                    past = await self.history(conversation)
+                if past is None:
+                    yield _event("panne", {"texte": SAID["attente"]})
+                    await asyncio.sleep(RETRY)
+            yield _event("historique", {"messages": past})
+            while True:
+                event = await page.get()
+                yield _event(event["type"], event["data"])
+                if event["type"] == "effacee":
+                    return
+        finally:
+            self._pages[conversation].discard(page)
+            if not self._pages[conversation]:
+                del self._pages[conversation]
+
+    # ── Rasa ──
+
+    async def tracker(self, conversation: str, events: str = "NONE") -> dict[str, Any] | None:
+        """The conversation as Rasa keeps it; None while Rasa does not answer."""
+        try:
+            answer = await self.rasa.get(
+                f"/conversations/{conversation}/tracker",
+                params={"token": self.settings.rasa_token, "include_events": events},
+            )
+            found = answer.raise_for_status().json()
+        except (httpx.HTTPError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    async def answers(self, conversation: str) -> tuple[dict[str, str | None], str]:
+        """The answers of a conversation, and its reference where a verdict was given.
+
+        Raises:
+            Refused: Rasa does not answer.
+        """
+        found = await self.tracker(conversation)
+        if found is None:
+            raise Refused(503, "attente")
+        slots = found.get("slots") or {}
+        return views.known(slots), str(slots.get("reference") or "") if slots.get("verdict") else ""
+
+    async def history(self, conversation: str) -> list[dict[str, Any]] | None:
+        """Every message of the conversation, the oldest first; None while Rasa does not answer."""
+        found = await self.tracker(conversation, "ALL")
+        if found is None:
+            return None
+        seal = self.seal(conversation)
+        shown: list[dict[str, Any]] = []
+        key, said, answered = "", None, list[dict[str, Any]]()
+
+        def close() -> None:
+            # A message that nobody answered was given back to who typed it: it is not shown.
+            if answered:
+                shown.extend([said] if said else [])
+                shown.extend(views.turn(key, answered, seal))
+
+        for number, event in enumerate(found.get("events") or []):
+            if event.get("event") == "user":
+                close()
+                metadata = event.get("metadata") or {}
+                key, answered = str(metadata.get("cle") or f"e{number}"), []
+                said = spoken(key, str(event.get("text") or ""), metadata.get("titre"))
+            elif event.get("event") == "bot":
+                data = event.get("data") or {}
+                message = {"text": event.get("text"), "buttons": data.get("buttons"), "custom": data.get("custom")}
+                answered.append(message)
+        close()
+        return shown
+
+    def send(self, conversation: str, text: str, title: str | None = None, key: str = "") -> None:
+        """Hand a message to Rasa in the background; the pages are told of it, then of the answers.
+
+        `key` identifies the message: the same key a second time is the same message, and is not sent again.
+        """
+        if not _KEY.match(key):
+            key = secrets.token_hex(8)
+        if (conversation, key) in self._seen:
+            return
+        self._seen.append((conversation, key))
+        task = asyncio.create_task(self._exchange(conversation, text, title, key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _exchange(self, conversation: str, text: str, title: str | None, key: str) -> None:
+        async with self._locks[conversation]:
+            if message := spoken(key, text, title):
+                await self.publish(conversation, "message", message)
+            await self.publish(conversation, "attente", {})
+            answers = await self._ask(conversation, text, title, key)
+            for answer in views.turn(key, views.joined(answers), self.seal(conversation)):
+                await self.publish(conversation, "message", answer)
+            if not answers:
+                with contextlib.suppress(ValueError):
+                    self._seen.remove((conversation, key))
+                lost = "" if title else text  # What was typed goes back into the field.
+                failure = {"texte": SAID["indisponible"], "cle": key, "renvoyer": lost}
+                await self.publish(conversation, "panne", failure)
+            await self.publish(conversation, "fin", {})
+
+    async def _ask(self, conversation: str, text: str, title: str | None, key: str) -> list[dict[str, Any]]:
+        metadata = {"cle": key, **({"titre": title} if title else {})}
+        body = {"sender": conversation, "message": text, "metadata": metadata}
+        try:
+            answer = await self.rasa.post("/webhooks/rest/webhook", json=body)
+            found = answer.raise_for_status().json()
+            return found if isinstance(found, list) else []
+        except (httpx.HTTPError, ValueError) as error:
+            logger.warning("rasa did not answer: %s", type(error).__name__)
+            return []
+
+    async def erase(self, conversation: str) -> None:
+        """Erase the conversation everywhere, once what is under way is done; its pages are told."""
+        async with self._locks[conversation]:
+            await run_in_threadpool(self.records.erase, conversation)
+        await self.publish(conversation, "effacee", {"texte": SAID["effacee"]})
+
+
+def _event(kind: str, data: Any) -> dict[str, str]:
+    return {"event": kind, "data": json.dumps(data, ensure_ascii=False)}
+
+
+def spoken(key: str, text: str, title: str | None) -> dict[str, Any] | None:
+    """The person's message as the page gets it; None for what nobody typed nor chose."""
+    if not title and (not text or text.startswith("/")):
+        return None
+    return {"id": f"{key}:0", "de": "vous", "texte": title or text}
+
+
+def command(name: object) -> tuple[str, str]:
+    """Payload and title of a button of the widget itself.
+
+    Raises:
+        Refused: no such button.
+    """
+    if not isinstance(name, str) or name not in COMMANDS:
+        raise Refused(400, "choix_inconnu")
+    return COMMANDS[name], SAID[f"commande_{name}"]
+
+
+def clean(text: str) -> str:
+    """Text without control characters nor a leading slash: what is typed is never a command."""
+    kept = "".join(c if unicodedata.category(c)[0] != "C" or c in "\u200d\ufe0f" else " " for c in text)
+    return re.sub(r"\s+", " ", kept).strip().lstrip("/ ")

@@ -1,0 +1,152 @@
+// The custom element <bon-moment>: a button that floats on the page, or a block in it (`dans-la-page`).
+// Before it is opened it loads and stores nothing; then it brings the window, `widget/guide.js`.
+//
+// Attributes: position (droite, gauche), couleur, theme (auto, clair, sombre), titre, libelle, dans-la-page, ouvert.
+
+const HERE = import.meta.url;
+const LABEL = "Qualiopi : est-ce le moment ?";
+const FAILED = "Le guide ne peut pas s’ouvrir pour le moment. Vérifiez votre connexion, puis réessayez.";
+const LINK = /^#bon-moment=([\w-]+)$/; // A link that goes on with a conversation begun elsewhere.
+
+const STYLE = `
+:host { --brand: var(--bm-brand, #1d4e5f); --brand-ink: var(--bm-brand-ink, #fff);
+  font: 400 1rem/1.5 var(--bon-moment-police, system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif); }
+:host(:not([dans-la-page])) { position: fixed; z-index: 2147483000; bottom: var(--bon-moment-decalage, 1.25rem);
+  right: var(--bon-moment-decalage, 1.25rem); max-width: calc(100% - 2 * var(--bon-moment-decalage, 1.25rem)); }
+:host(:not([dans-la-page])[position="gauche"]) { right: auto; left: var(--bon-moment-decalage, 1.25rem); }
+:host([dans-la-page]) { display: block; }
+[hidden] { display: none !important; }
+#ouvrir { font: inherit; font-weight: 600; cursor: pointer; display: flex; gap: .6rem; align-items: center;
+  color: var(--brand-ink); background: var(--brand); border: 2px solid var(--brand-ink); text-align: left;
+  border-radius: var(--bon-moment-arrondi, 1.75rem); padding: .7rem 1.25rem .7rem 1rem; min-height: 3rem;
+  box-shadow: 0 2px 12px rgb(0 0 0 / 30%); }
+#ouvrir:hover { text-decoration: underline; text-underline-offset: .2em; }
+#ouvrir:focus-visible { outline: 3px solid var(--brand); outline-offset: 3px; box-shadow: 0 0 0 3px var(--brand-ink); }
+#ouvrir svg { width: 1.6rem; height: 1.6rem; flex: none; }
+#souci { background: #fff; color: #8f1d1d; border: 1px solid #8f1d1d; border-radius: .5rem; padding: .6rem .9rem; margin: 0 0 .5rem; }
+@media (max-width: 25rem) { #ouvrir { padding: .6rem 1rem .6rem .75rem; gap: .45rem; font-size: .9375rem; } }
+@media print { :host(:not([dans-la-page])) { display: none; } }
+`;
+const ICON =
+  '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" aria-hidden="true">' +
+  '<circle cx="12" cy="12" r="9"/><path d="M12 7v5l3.5 2"/></svg>';
+
+// ── colours: whatever the site's own, text on it and in it stays readable (contrast of 4.5 at least) ──
+
+const luminance = (rgb) => {
+  const [r, g, b] = rgb.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const contrast = (a, b) => {
+  const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (high + 0.05) / (low + 0.05);
+};
+const WHITE = [255, 255, 255], BLACK = [12, 20, 24];
+const PAPERS = { "--bm-link-light": [WHITE, [245, 243, 238], BLACK], "--bm-link-dark": [[28, 38, 43], [18, 25, 28], WHITE] };
+
+export function palette(rgb) {
+  const ink = contrast(rgb, WHITE) >= contrast(rgb, BLACK) ? WHITE : BLACK;
+  const found = { "--bm-brand": `rgb(${rgb})`, "--bm-brand-ink": `rgb(${ink})` };
+  for (const [name, [card, paper, toward]] of Object.entries(PAPERS)) {
+    let text = rgb;
+    for (let step = 0; step < 20 && Math.min(contrast(text, card), contrast(text, paper)) < 4.6; step += 1) {
+      text = text.map((v, at) => Math.round(v + (toward[at] - v) * 0.12));
+    }
+    found[name] = `rgb(${text})`;
+  }
+  return found;
+}
+
+class BonMoment extends HTMLElement {
+  static observedAttributes = ["couleur", "libelle"];
+  #guide;
+
+  connectedCallback() {
+    if (!this.shadowRoot) this.#build();
+    this.#paint();
+    const code = LINK.exec(location.hash)?.[1];
+    if (this.hasAttribute("ouvert") || code) this.open(code);
+  }
+
+  disconnectedCallback() {
+    this.#guide?.leave();
+  }
+
+  attributeChangedCallback(name) {
+    if (!this.shadowRoot) return;
+    if (name === "couleur") this.#paint();
+    else this.shadowRoot.querySelector("#ouvrir span").textContent = this.getAttribute("libelle") || LABEL;
+  }
+
+  #build() {
+    const root = this.attachShadow({ mode: "open" });
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(STYLE);
+    root.adoptedStyleSheets = [sheet];
+    this.lang = "fr";
+    const trouble = document.createElement("p");
+    trouble.id = "souci";
+    trouble.hidden = true;
+    trouble.setAttribute("role", "alert");
+    const button = document.createElement("button");
+    button.id = "ouvrir";
+    button.type = "button";
+    button.innerHTML = `${ICON}<span></span>`;
+    button.querySelector("span").textContent = this.getAttribute("libelle") || LABEL;
+    if (!this.hasAttribute("dans-la-page")) button.setAttribute("aria-haspopup", "dialog");
+    button.addEventListener("click", () => this.open());
+    root.append(trouble, button);
+  }
+
+  #paint() {
+    const wanted = this.getAttribute("couleur") || getComputedStyle(this).getPropertyValue("--bon-moment-couleur").trim();
+    if (!wanted) return;
+    const button = this.shadowRoot.querySelector("#ouvrir");
+    button.style.color = wanted; // The browser reads any way of writing a colour.
+    const rgb = /^rgba?\((\d+), (\d+), (\d+)/.exec(button.style.color && getComputedStyle(button).color);
+    button.style.color = "";
+    if (!rgb) return;
+    for (const [name, value] of Object.entries(palette(rgb.slice(1).map(Number)))) this.style.setProperty(name, value);
+  }
+
+  /** Open the window; `code` goes on with a conversation begun on another device. */
+  async open(code) {
+    const button = this.shadowRoot.querySelector("#ouvrir"), trouble = this.shadowRoot.querySelector("#souci");
+    if (button.getAttribute("aria-busy")) return;
+    button.setAttribute("aria-busy", "true");
+    trouble.hidden = true;
+    try {
+      if (!this.#guide) {
+        const { Guide } = await import(new URL("widget/guide.js", HERE));
+        this.#guide = await Guide.load(this, new URL(".", HERE));
+      }
+      button.hidden = true;
+      if (code) history.replaceState(history.state, "", location.pathname + location.search);
+      await this.#guide.open(code);
+    } catch (error) {
+      console.error(error);
+      button.hidden = false;
+      trouble.textContent = FAILED;
+      trouble.hidden = false;
+    } finally {
+      button.removeAttribute("aria-busy");
+    }
+  }
+
+  /** The window was closed: the button is back, and the keyboard on it. */
+  closed() {
+    const button = this.shadowRoot.querySelector("#ouvrir");
+    button.hidden = false;
+    button.focus();
+  }
+}
+
+if (!customElements.get("bon-moment")) customElements.define("bon-moment", BonMoment);
+
+// `widget.js?bouton=droite`: the script alone adds the button, where a site lets nothing else be added.
+const place = new URL(HERE).searchParams.get("bouton");
+if (place && !document.querySelector("bon-moment")) {
+  const made = document.createElement("bon-moment");
+  made.setAttribute("position", place);
+  document.body.append(made);
+}
