@@ -23,6 +23,7 @@ import httpx
 from scripts import train
 from scripts.terminal import talk
 from scripts.texts import say, sentence
+from web.settings import origins
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "var" / "journaux"
@@ -186,6 +187,11 @@ def main() -> int:
     if train.main() != 0:
         return 1
     env = configuration()
+    try:
+        origins(env.get("BON_MOMENT_ORIGINES", ""))
+    except ValueError as error:
+        say("origine_illisible", origine=str(error))
+        return 1
     if taken := busy_port(env, with_door=not options.terminal):
         say("port_occupe", port=taken[1], variable=taken[0])
         return 1
@@ -201,7 +207,13 @@ def main() -> int:
                 talk(env["RASA_URL"])
             else:
                 page = f"http://localhost:{env['BON_MOMENT_PORT']}/"
-                say("adresses", page=page, rasa=f"http://localhost:{env['RASA_PORT']}", jeton=env["RASA_TOKEN"])
+                say(
+                    "adresses",
+                    page=page,
+                    seul=page + "conversation",
+                    rasa=f"http://localhost:{env['RASA_PORT']}",
+                    jeton=env["RASA_TOKEN"],
+                )
                 failure = supervisor.watch()
     finally:
         say("arret")

@@ -20,11 +20,13 @@ from scripts.run import Supervisor, configuration
 
 @dataclass
 class Guide:
-    """A running guide: its addresses and the token of its API."""
+    """A running guide: its addresses, the token of its API, a site that may hold the widget, its database."""
 
     rasa: str
     door: str
     token: str
+    site: str
+    database: str
 
 
 def free_port() -> str:
@@ -38,12 +40,15 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
     assert train.is_fresh() or train.train(), "no model could be trained"
     base = tmp_path_factory.mktemp("base") / "test.db"
     ports = {name: free_port() for name in ("BON_MOMENT_PORT", "RASA_PORT", "ACTIONS_PORT")}
-    env = configuration({**os.environ, **ports, "DATABASE_URL": f"sqlite:///{base}", "BON_MOMENT_DATE": "2026-11-23"})
+    site = f"http://127.0.0.1:{free_port()}"
+    changes = {"DATABASE_URL": f"sqlite:///{base}", "BON_MOMENT_DATE": "2026-11-23", "BON_MOMENT_ORIGINES": site}
+    env = configuration({**os.environ, **ports, **changes})
     supervisor = Supervisor(env)
     try:
         failure = supervisor.start()
         assert failure is None, failure
-        yield Guide(env["RASA_URL"], f"http://127.0.0.1:{ports['BON_MOMENT_PORT']}", env["RASA_TOKEN"])
+        door = f"http://127.0.0.1:{ports['BON_MOMENT_PORT']}"
+        yield Guide(env["RASA_URL"], door, env["RASA_TOKEN"], site, env["DATABASE_URL"])
     finally:
         supervisor.stop()
 

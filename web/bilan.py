@@ -21,7 +21,6 @@ from actions.restitution import restitution
 from web.views import LEVERS, PHONE, PHONE_LINK, WEIGHTS
 
 TEMPLATE = Path(__file__).with_suffix(".typ")
-STANDARD = "ua-1"
 
 
 @lru_cache(maxsize=1)
@@ -85,7 +84,7 @@ def bilan(reponses: Mapping[str, str | None], reference: str, le: date) -> bytes
     return typst.compile(
         TEMPLATE,
         format="pdf",
-        pdf_standards=STANDARD,
+        pdf_standards="ua-1",
         font_paths=fonts(),
         ignore_system_fonts=True,
         timestamp=datetime.combine(le, time(), timezone.utc),
