@@ -15,13 +15,29 @@ SHOWN_BASCULES = 4
 """How many of the answers that would change the verdict are said; the payload has them all."""
 
 
+LEVERS = {
+    "financement_actuel": "financement",
+    "financement_vise": "financement",
+    "ambition": "croissance",
+    "cadre_stable": "croissance",
+    "partenaires": "credibilite",
+}
+"""The answers that make the stake, each with its lever (contract, section 2); the others say how ready one is."""
+WEIGHTS = {"fort": 3, "nul": 3, "moyen": 2}
+"""How much an answer weighs by what its lever is; one that is no lever weighs 1."""
+
+
 @dataclass(frozen=True)
 class Raison:
-    """An answer that weighed: `effet` is `pour`, `contre` or `vigilance`; `reponse` is the answer in words."""
+    """An answer that weighed: `effet` is `pour`, `contre` or `vigilance`; `reponse` is the answer in words.
+
+    `poids`, 1 to 3, is how long its bar is drawn.
+    """
 
     effet: str
     slot: str
     reponse: str
+    poids: int
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,12 @@ def title(diagnostic: Diagnostic) -> str:
 def reasons(diagnostic: Diagnostic) -> tuple[Raison, ...]:
     """The answers that weighed: for, then against, then to watch."""
     return tuple(
-        Raison(effect, factor.slot, texts.label(factor.slot, factor.value))
+        Raison(
+            effect,
+            factor.slot,
+            texts.label(factor.slot, factor.value),
+            WEIGHTS.get(diagnostic.leviers.get(LEVERS.get(factor.slot, ""), ""), 1),
+        )
         for effect in ("pour", "contre", "vigilance")
         for factor in diagnostic.facteurs
         if factor.effet == effect

@@ -12,6 +12,7 @@ from actions.questionnaire import Domain, answers, heard
 from actions.references import reference_of
 from actions.restitution import key, restitution, title
 
+
 def say_verdict(dispatcher: CollectingDispatcher, diagnostic: Diagnostic, reference: str) -> None:
     """The whole verdict: sentence, reasons, sections, steps, what would change it, reference."""
     said = restitution(diagnostic)

@@ -25,7 +25,7 @@ from actions.diagnostic import INCONNU, VALEURS, diagnostiquer, manquantes, parc
 from actions.references import METADATA, reference_of
 from actions.restitution import key, title
 from web import views
-from web.app import create_app
+from web.app import HERE, create_app
 from web.door import Door
 from web.records import CALL_BACKS, CODES, CONVERSATIONS, Records, now
 from web.settings import Settings, origins
@@ -37,7 +37,11 @@ REFERENCE = "HA7R-3W4J"
 BUTTON = {"title": "Grandir", "payload": '/repondre{"ambition":"croissance"}'}
 QUESTION = {"text": "Question ?", "buttons": [BUTTON], "custom": {"type": "question", "slot": "ambition", "index": 4}}
 CALL_BACK = {"nom": "Léa", "joindre": "06 12 34 56 78", "message": "Le matin", "accord": True}
-WIDGET = [f"/widget/{path.name}" for path in Path("web/widget").iterdir()] + ["/widget.js", "/widget/fenetre.html"]
+WIDGET = [
+    "/widget.js",
+    "/widget/fenetre.html",
+    *(f"/widget/{path.name}" for path in sorted((HERE / "widget").iterdir())),
+]
 COMPLETE = {
     "statut_qualiopi": "non_certifie",
     "financement_actuel": "aucun",

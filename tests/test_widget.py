@@ -403,7 +403,7 @@ def test_coming_back_shows_the_conversation_again(page: Page, guide: Guide) -> N
     before = messages(page)
     page.reload()
     expect(page.get_by_role("heading", name="Reprendre où vous en étiez ?")).to_be_visible()
-    expect(page.locator("#ou")).to_contain_text("1 questions sur 9")
+    expect(page.locator("#ou")).to_contain_text("la question 2 sur 9")
     shot(page, "retour")
     button(page, "Reprendre").click()
     sees(page, "Question 2 sur 9")

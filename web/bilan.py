@@ -18,7 +18,7 @@ import typst
 from actions import texts
 from actions.diagnostic import VERSION, diagnostiquer, parcours
 from actions.restitution import restitution
-from web.views import LEVERS, PHONE, PHONE_LINK, WEIGHTS
+from web.views import PHONE, PHONE_LINK
 
 TEMPLATE = Path(__file__).with_suffix(".typ")
 
@@ -58,7 +58,7 @@ def donnees(reponses: Mapping[str, str | None], reference: str, le: date) -> dic
             {
                 "effet": reason.effet,
                 "reponse": texts.sentence(reason.reponse),
-                "poids": WEIGHTS.get(diagnostic.leviers.get(LEVERS.get(reason.slot, ""), ""), 1),
+                "poids": reason.poids,
             }
             for reason in said.raisons
         ],

@@ -20,8 +20,8 @@ from actions.restitution import key, restitution, title
 Seal = Callable[[str, str], str]
 """Payload and title of a button → what the page sends back when it is pressed."""
 
-PHONE: str = texts.text("utter_telephone")
-"""As it is read; `PHONE_LINK` as a telephone dials it."""
+PHONE: str = texts.text("utter_telephone").replace(" ", "\u00a0")
+"""As it is read, never cut at the end of a line; `PHONE_LINK` as a telephone dials it."""
 PHONE_LINK = re.sub(r"^0", "+33", re.sub(r"\D", "", PHONE))
 
 SAID: dict[str, str] = {
@@ -38,18 +38,6 @@ COMMANDS = {
     "resultat": "/resultat",
 }
 """What the widget's own buttons send; each has its title in `messages.yml`."""
-
-
-LEVERS = {
-    "financement_actuel": "financement",
-    "financement_vise": "financement",
-    "ambition": "croissance",
-    "cadre_stable": "croissance",
-    "partenaires": "credibilite",
-}
-"""The answers that make the stake, each with its lever (contract, section 2); the others say how ready one is."""
-WEIGHTS = {"fort": 3, "nul": 3, "moyen": 2}
-"""How long a lever's bar is drawn, in units; an answer that is no lever has 1."""
 
 
 def joined(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -91,8 +79,7 @@ def turn(identifier: str, messages: list[dict[str, Any]], seal: Seal) -> list[di
 
 def card(payload: Mapping[str, Any], seal: Seal) -> dict[str, Any]:
     """A verdict in words, ready to draw. `payload` is the contract's, section 4."""
-    diagnostic = diagnostiquer(payload["reponses"])
-    said = restitution(diagnostic)
+    said = restitution(diagnostiquer(payload["reponses"]))
     questions = [SAID["essayer"].format(hypothese=piste.hypothese) for piste in said.pistes]
     return {
         "verdict": payload["verdict"],
@@ -103,7 +90,7 @@ def card(payload: Mapping[str, Any], seal: Seal) -> dict[str, Any]:
                 "effet": r.effet,
                 "nom": SAID[f"nom_court_{r.slot}"],
                 "reponse": texts.sentence(r.reponse),
-                "poids": WEIGHTS.get(diagnostic.leviers.get(LEVERS.get(r.slot, ""), ""), 1),
+                "poids": r.poids,
             }
             for r in said.raisons
         ],

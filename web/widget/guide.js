@@ -117,7 +117,7 @@ export class Guide {
       return;
     }
     const where = found.verdict ? this.said.retour_verdict : found.ok ? this.said.retour_question : this.said.retour_coupure;
-    this.$("ou").textContent = fill(where, found);
+    this.$("ou").textContent = fill(where, { ...found, suivante: found.repondues + 1 });
     this.#show("retour");
   }
 

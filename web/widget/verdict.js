@@ -98,7 +98,7 @@ export function card(data, guide) {
     make("div", { className: "actions" }, keep(said.document, () => guide.download(status)), keep(said.imprimer, () => guide.print(article))),
     status);
 
-  const call = make("a", { className: "bouton secondaire", href: `tel:${said.telephone_lien}`, textContent: `${said.appeler} ${said.telephone.replaceAll(" ", "\u00a0")}` });
+  const call = make("a", { className: "bouton secondaire", href: `tel:${said.telephone_lien}`, textContent: `${said.appeler} ${said.telephone}` });
   article.append(
     make("h4", { textContent: said.suite }),
     make("p", { className: "note", textContent: said.suite_note }),
