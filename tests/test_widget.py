@@ -14,6 +14,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -557,6 +558,8 @@ def test_hostile_text_stays_text(page: Page, guide: Guide, text: str) -> None:
 
 # ── other sites ──
 
+DOCUMENTED = (Path(__file__).parent.parent / "docs" / "wordpress.md").read_text("utf-8")
+SNIPPETS = [block for block in re.findall(r"```html\n(.*?)```", DOCUMENTED, re.DOTALL) if "guide.exemple.fr" in block]
 SNIPPET = '<script type="module" src="{door}/widget.js"></script><bon-moment {attributes}></bon-moment>'
 
 
@@ -627,9 +630,15 @@ def test_a_declared_site_holds_the_whole_guide_in_its_own_colours(
         device.close()
 
 
-def test_the_script_alone_adds_the_button(page: Page, guide: Guide, site: Callable[..., str]) -> None:
-    page.goto(site(f'<h1>Article</h1><script type="module" src="{guide.door}/widget.js?bouton=gauche"></script>'))
-    expect(button(page, "Qualiopi : est-ce le moment ?")).to_be_visible()
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=list("ABCD"))
+def test_every_snippet_of_the_documentation_works(
+    page: Page, guide: Guide, site: Callable[..., str], snippet: str
+) -> None:
+    page.goto(site("<h1>Article</h1>" + snippet.replace("https://guide.exemple.fr", guide.door)))
+    opened = page.frame_locator("iframe") if "iframe" in snippet else page
+    if "iframe" not in snippet:
+        page.get_by_role("button", name="Qualiopi").click()
+    expect(opened.get_by_role("button", name="Commencer", exact=True)).to_be_visible()
 
 
 def test_a_site_that_is_not_declared_gets_nothing(
@@ -646,11 +655,6 @@ def test_a_site_that_is_not_declared_gets_nothing(
     assert any("CORS" in text for text in refused) and any("frame-ancestors" in text for text in refused)
     asked = "fetch(door + '/api/conversation', {method: 'POST', body: '{}'}).then(r => r.status, () => 'refused')"
     assert stranger.evaluate(f"door => {asked}", guide.door) == "refused"
-
-
-def test_a_declared_site_may_show_the_page_in_a_frame(page: Page, guide: Guide, site: Callable[..., str]) -> None:
-    page.goto(site(f'<iframe title="guide" width="900" height="700" src="{guide.door}/conversation"></iframe>'))
-    expect(page.frame_locator("iframe").get_by_role("button", name="Commencer", exact=True)).to_be_visible()
 
 
 # ── for everyone ──
