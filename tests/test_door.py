@@ -560,7 +560,7 @@ async def test_erasing_tells_the_open_pages_and_ends_them(visitor: Visitor) -> N
         await asyncio.sleep(0)
     await visitor.send({"texte": "bonjour"})
     await visitor.client.delete("/api/conversation")
-    page = await reading
+    page = await asyncio.wait_for(reading, 5)
     assert page.headers["content-type"].startswith("text/event-stream")
     kinds = [line.removeprefix("event: ") for line in page.text.splitlines() if line.startswith("event: ")]
     assert kinds[0] == "historique" and kinds[-1] == "effacee"

@@ -45,7 +45,7 @@ LONGEST_ADDRESS = 500
 """Characters of a page's address in the link that goes on elsewhere."""
 logger = logging.getLogger("bon_moment.door")
 
-_PHONE = re.compile(r"^\+?[\d .()-]{9,20}$")
+_PHONE = re.compile(r"^(?=(\D*\d){9})\+?[\d .()-]{9,20}$")
 _MAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]{2,}$")
 
 
@@ -61,8 +61,12 @@ def client_of(request: Request) -> str:
 
 def is_ours(origin: str, request: Request) -> bool:
     """Whether `origin` is the door itself or a site that may hold the widget."""
-    own = urlsplit(origin).netloc == request.headers.get("host")
-    return own or origin.lower() in door_of(request).settings.origins
+    try:
+        scheme, host = urlsplit(origin)[:2]
+    except ValueError:
+        return False
+    own = scheme in ("http", "https") and host == request.headers.get("host")
+    return own or f"{scheme}://{host}".lower() in door_of(request).settings.origins
 
 
 async def body_of(request: Request) -> dict[str, Any]:
@@ -181,6 +185,8 @@ async def post_message(request: Request) -> Response:
 async def events(request: Request) -> Response:
     """The conversation as server-sent events."""
     conversation = await conversation_of(request)
+    if request.method == "HEAD":
+        return Response(media_type="text/event-stream")
     return EventSourceResponse(door_of(request).stream(conversation), ping=15)
 
 
@@ -203,7 +209,7 @@ async def resume_code(request: Request) -> Response:
     door = door_of(request)
     conversation = await conversation_of(request)
     page = str((await body_of(request)).get("adresse") or "")
-    if len(page) > LONGEST_ADDRESS or not is_ours("://".join(urlsplit(page)[:2]), request):
+    if len(page) > LONGEST_ADDRESS or not page.isascii() or not is_ours(page, request):
         raise Refused(400, "adresse_inconnue")
     if not door.messages.allows(conversation):
         raise Refused(429, "trop_vite")
@@ -329,7 +335,33 @@ class Guard:
                 message["headers"] = [*message.get("headers", []), *pairs]
             await send(message)
 
+        if "\0" in scope["path"]:
+            answer = await http_error(Request(scope), HTTPException(404))
+            await answer(scope, receive, dressed)
+            return
         await self.app(scope, limited, dressed)
+
+
+class Faults:
+    """A fault of ours, answered in French inside the headers of every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except Exception as error:
+            if scope["type"] != "http" or begun:
+                raise
+            await (await failure(Request(scope), error))(scope, receive, send)
 
 
 async def refused(request: Request, error: Exception) -> Response:
@@ -341,7 +373,8 @@ async def refused(request: Request, error: Exception) -> Response:
 async def http_error(request: Request, error: Exception) -> Response:
     """An unknown page or method, in French."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    return JSONResponse({"erreur": "page_inconnue", "texte": SAID["page_inconnue"]}, status_code=status)
+    said = {"erreur": "page_inconnue", "texte": SAID["page_inconnue"]}
+    return JSONResponse(said, status_code=status, headers=getattr(error, "headers", None))
 
 
 async def failure(request: Request, error: Exception) -> Response:
@@ -403,6 +436,7 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
                 allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["Authorization", "Content-Type"],
             ),
+            Middleware(Faults),
         ],
         exception_handlers={Refused: refused, HTTPException: http_error, Exception: failure},
     )

@@ -18,6 +18,7 @@ import unicodedata
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from typing import Any
+from weakref import WeakValueDictionary
 
 import httpx
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -81,7 +82,7 @@ class Door:
         self.openings = Rate(settings.conversations_per_minute)
         self.codes = Rate(settings.codes_per_minute)
         self._tokens = URLSafeSerializer(settings.secret, salt="conversation")
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._pages: defaultdict[str, set[asyncio.Queue[dict[str, Any]]]] = defaultdict(set)
         self._seen: deque[tuple[str, str]] = deque(maxlen=5_000)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,6 +132,10 @@ class Door:
             raise Refused(404, "code_inconnu")
         return found
 
+    def _lock(self, conversation: str) -> asyncio.Lock:
+        """Held by whoever speaks in the conversation, reads it or erases it."""
+        return self._locks.setdefault(conversation, asyncio.Lock())
+
     # ── buttons ──
 
     def _choices(self, conversation: str) -> URLSafeSerializer:
@@ -167,13 +172,18 @@ class Door:
         try:
             past = None
             while past is None:
-                async with self._locks[conversation]:
+                async with self._lock(conversation):
                     while not page.empty():
                         page.get_nowait()  # The history has it already.
                     past = await self.history(conversation)
                 if past is None:
                     yield _event("panne", {"texte": SAID["attente"]})
                     await asyncio.sleep(RETRY)
+            if not await run_in_threadpool(self.records.is_open, conversation):
+                yield _event("effacee", {"texte": SAID["effacee"]})
+                return
+            if not past:
+                self.send(conversation, OPENING, key="ouverture")  # It was lost while the guide was away.
             yield _event("historique", {"messages": past})
             while True:
                 event = await page.get()
@@ -254,7 +264,9 @@ class Door:
         task.add_done_callback(self._tasks.discard)
 
     async def _exchange(self, conversation: str, text: str, title: str | None, key: str) -> None:
-        async with self._locks[conversation]:
+        async with self._lock(conversation):
+            if not await run_in_threadpool(self.records.is_open, conversation):
+                return
             if message := spoken(key, text, title):
                 await self.publish(conversation, "message", message)
             await self.publish(conversation, "attente", {})
@@ -264,7 +276,7 @@ class Door:
             if not answers:
                 with contextlib.suppress(ValueError):
                     self._seen.remove((conversation, key))
-                lost = "" if title else text  # What was typed goes back into the field.
+                lost = text if message and not title else ""  # What was typed goes back into the field.
                 failure = {"texte": SAID["indisponible"], "cle": key, "renvoyer": lost}
                 await self.publish(conversation, "panne", failure)
             await self.publish(conversation, "fin", {})
@@ -282,7 +294,7 @@ class Door:
 
     async def erase(self, conversation: str) -> None:
         """Erase the conversation everywhere, once what is under way is done; its pages are told."""
-        async with self._locks[conversation]:
+        async with self._lock(conversation):
             await run_in_threadpool(self.records.erase, conversation)
         await self.publish(conversation, "effacee", {"texte": SAID["effacee"]})
 

@@ -87,7 +87,7 @@ export class Guide {
       matchMedia(SMALL).matches ? this.frame.showModal() : this.frame.show();
     }
     if (code && await this.#useCode(code, this.$("erreur-code"))) return;
-    if (this.bubbles.size) { this.#show("echange"); this.$("fil").focus(); return; }
+    if (this.bubbles.size) { this.#show("echange"); this.connection.listen(); return; }
     if (this.connection.token && !code) await this.#askToResume();
     else this.#show("accueil");
   }
