@@ -719,7 +719,6 @@ def test_nothing_is_cut_on_a_small_screen_or_in_large_text(
     for path in ("/", "/conversation"):
         page.goto(guide.door + path)
         page.evaluate(f"document.documentElement.style.fontSize = '{100 * text}%'")
-        page.evaluate("localStorage.clear()")
         if path == "/":
             button(page, "Qualiopi : est-ce le moment ?").click()
         button(page, "Commencer").click()
@@ -734,6 +733,7 @@ def test_nothing_is_cut_on_a_small_screen_or_in_large_text(
             found.scroll_into_view_if_needed()
             box = found.bounding_box()
             assert box and box["x"] >= 0 and box["x"] + box["width"] <= width
+        page.evaluate("localStorage.clear()")
 
 
 def test_reduced_motion_is_kept(page: Page, guide: Guide) -> None:
