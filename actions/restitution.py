@@ -15,6 +15,9 @@ SHOWN_BASCULES = 4
 """How many of the answers that would change the verdict are said; the payload has them all."""
 
 
+SHOWN_UNKNOWN = 3
+"""How many of the answers to look for are named, those that make the stake first."""
+
 LEVERS = {
     "financement_actuel": "financement",
     "financement_vise": "financement",
@@ -102,14 +105,18 @@ def explanation(diagnostic: Diagnostic, section: str) -> str:
     holding = [(slot, value) for slot, value in EXPLICATIONS[section] if values.get(slot) == value]
     name = f"utter_pour_vous_{section}"
     if section == "bonnes_questions":
-        unknown = [texts.text(f"utter_nom_{slot}") for slot, value in values.items() if value == INCONNU]
-        return texts.text(name, constat=", ".join(unknown).lower())
+        unknown = [slot for slot, value in values.items() if value == INCONNU]
+        first = sorted(unknown, key=lambda slot: slot not in LEVERS)[:SHOWN_UNKNOWN]
+        names = [texts.text(f"utter_nom_{slot}") for slot in first]
+        return texts.text(name, constat=", ".join(found[0].lower() + found[1:] for found in names))
+    stated = texts.together(texts.label(slot, value) for slot, value in holding) if holding else ""
+    if diagnostic.verdict == "deja_certifie" and texts.exists(f"{name}_certifie"):
+        return texts.text(f"{name}_certifie", constat=stated)
     if section == "croissance" and diagnostic.enjeu == "nul":
         name += "_autonome"
     for slot, value in holding:
         if texts.exists(f"{name}_{value}"):
             return texts.text(f"{name}_{value}", constat=texts.label(slot, value))
-    stated = texts.text("utter_et_que").join(texts.label(slot, value) for slot, value in holding)
     return texts.text(name, constat=stated)
 
 

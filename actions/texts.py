@@ -5,6 +5,7 @@ Read once, when the action server starts. Knows no rule: it only finds and fills
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,12 @@ def text(name: str, **values: str) -> str:
 def sentence(clause: str) -> str:
     """`clause` with a capital, to begin a line."""
     return clause[:1].upper() + clause[1:]
+
+
+def together(clauses: Iterable[str]) -> str:
+    """Clauses that follow « comme » or « si », as one: « vous voulez grandir et qu’une date vous est imposée »."""
+    first, *others = clauses
+    return first + "".join(text("utter_et_qu" if c[0] in "aeiouéh" else "utter_et_que") + c for c in others)
 
 
 def options(slot: str) -> list[dict[str, str]]:

@@ -89,9 +89,7 @@ class ActionEtSi(Action):
             dispatcher.utter_message(response="utter_et_si_incompris", json_message={"type": "hors_sujet"})
             return []
         now, then = diagnostiquer(given), diagnostiquer({**given, **hypothesis})
-        supposed = texts.text("utter_et_que").join(
-            texts.text(f"utter_hypothese_{s}_{v}") for s, v in hypothesis.items()
-        )
+        supposed = texts.together(texts.text(f"utter_hypothese_{s}_{v}") for s, v in hypothesis.items())
         same = (now.verdict, now.variante) == (then.verdict, then.variante)
         dispatcher.utter_message(
             response="utter_et_si_inchange" if same else "utter_et_si",

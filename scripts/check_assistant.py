@@ -73,6 +73,7 @@ def expected() -> set[str]:
 def optional() -> set[str]:
     """The variants of a section's explanation that may exist or not."""
     names = {f"utter_pour_vous_{section}_{value}" for section, pairs in EXPLICATIONS.items() for _, value in pairs}
+    names |= {f"utter_pour_vous_{section}_certifie" for section in SECTIONS}
     return names | {"utter_pour_vous_croissance_autonome"}
 
 

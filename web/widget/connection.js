@@ -2,37 +2,58 @@
 // A message is sent until the conversation is seen to hold it, each time under the same key: never lost, never doubled.
 
 const KEY = "bon-moment:jeton";
+const SENDING = "bon-moment:envoi";
 const SILENCE = 40_000; // Milliseconds without a sign of life after which the stream is taken for dead: it beats each 15 s.
 const LONGEST_WAIT = 15_000;
 
-// A browser may refuse to store (private window): the conversation then lasts as long as the page.
+// A browser may refuse to store (private window): what is kept then lasts as long as the page.
 export const memory = (store) => {
   const kept = {};
   return {
-    get: (name) => { try { return store()?.getItem(name) ?? kept[name] ?? null; } catch { return kept[name] ?? null; } },
+    get: (name) => { try { return store().getItem(name) ?? kept[name] ?? null; } catch { return kept[name] ?? null; } },
     set: (name, value) => { kept[name] = value; try { store().setItem(name, value); } catch { /* kept above */ } },
     drop: (name) => { delete kept[name]; try { store().removeItem(name); } catch { /* nothing there */ } },
   };
 };
 const local = memory(() => localStorage);
+const session = memory(() => sessionStorage);
 
 export class Connection {
-  #base; #hear; #abort; #running = false; #wake = () => {};
-  pending = null;
+  #base; #hear; #abort; #run = null; #wake = () => {}; #token = null; #pending = null;
 
-  // `hear(kind, data)` gets the door's events, and « coupure » (the line is down), « retablie » and « perdue » (no such conversation).
+  // `hear(kind, data)` gets the door's events, and « coupure » (the line is down), « retablie », « refus » (of a message),
+  // « perdue » (no such conversation).
   constructor(base, hear) {
     this.#base = base;
     this.#hear = hear;
     addEventListener("online", () => this.#wake());
-    addEventListener("offline", () => this.#running && this.reconnect());
+    addEventListener("offline", () => this.#run && this.reconnect());
   }
 
-  get token() { return local.get(KEY); }
-  set token(value) { value ? local.set(KEY, value) : local.drop(KEY); }
+  // One page speaks in one conversation, even where another page of the site has begun another since.
+  get token() { return this.#token; }
+  set token(value) {
+    if (value) local.set(KEY, value);
+    else if (local.get(KEY) === this.#token) local.drop(KEY);
+    this.#token = value;
+  }
+
+  /** Find again the conversation of this browser, and the message that a reload has interrupted. */
+  recall() {
+    this.#token = local.get(KEY);
+    const sending = JSON.parse(session.get(SENDING) ?? "null");
+    this.#pending = sending?.jeton === this.#token ? sending : null;
+  }
+
+  get pending() { return this.#pending; }
+  set pending(message) {
+    this.#pending = message;
+    if (message) session.set(SENDING, JSON.stringify(message));
+    else session.drop(SENDING);
+  }
 
   async fetch(method, path, body, options = {}) {
-    const headers = { ...(this.token && { Authorization: `Bearer ${this.token}` }), ...(body && { "Content-Type": "application/json" }) };
+    const headers = { ...(this.#token && { Authorization: `Bearer ${this.#token}` }), ...(body && { "Content-Type": "application/json" }) };
     return fetch(new URL(path, this.#base), {
       method, headers, body: body && JSON.stringify(body), credentials: "omit", cache: "no-store", ...options,
     });
@@ -41,7 +62,7 @@ export class Connection {
   // The answer's own fields, with `ok` and `status`; status 0 when the line is down.
   async call(method, path, body) {
     try {
-      const answer = await this.fetch(method, path, body, { signal: AbortSignal.timeout?.(30_000) });
+      const answer = await this.fetch(method, path, body, { signal: AbortSignal.timeout?.(40_000) });
       return { ...(await answer.json().catch(() => ({}))), ok: answer.ok, status: answer.status };
     } catch {
       return { ok: false, status: 0 };
@@ -49,16 +70,13 @@ export class Connection {
   }
 
   listen() {
-    if (this.#running) return;
-    this.#running = true;
-    this.#loop();
+    if (!this.#run) this.#loop((this.#run = {}));
   }
 
+  /** Close the stream; what is under way is kept. */
   stop() {
-    this.#running = false;
-    this.pending = null;
-    this.#abort?.abort();
-    this.#wake();
+    this.#run = null;
+    this.reconnect();
   }
 
   reconnect() {
@@ -66,9 +84,9 @@ export class Connection {
     this.#wake();
   }
 
-  async #loop() {
+  async #loop(run) {
     let wait = 500, down = false;
-    while (this.#running) {
+    while (this.#run === run) {
       const abort = (this.#abort = new AbortController());
       let watch;
       const alive = () => { clearTimeout(watch); watch = setTimeout(() => abort.abort(), SILENCE); };
@@ -76,20 +94,23 @@ export class Connection {
         alive();
         const answer = await this.fetch("GET", "api/evenements", null, { signal: abort.signal });
         if (answer.status === 404) {
-          this.#running = false;
+          this.#run = null;
           this.#hear("perdue", await answer.json().catch(() => ({})));
           return;
         }
         if (!answer.ok) throw new Error(answer.status);
         for await (const [kind, data] of eventsOf(answer.body, alive)) {
+          if (this.#run !== run) break;
           wait = 500;
           if (down) this.#hear("retablie", {});
           down = false;
-          if (this.#running) this.#receive(kind, data);
+          this.#receive(kind, data);
         }
-      } catch { /* the line is down: said and tried again below */ }
-      clearTimeout(watch);
-      if (!this.#running) return;
+      } catch { /* the line is down: said and tried again below */ } finally {
+        clearTimeout(watch);
+        abort.abort();
+      }
+      if (this.#run !== run) return;
       if (!down) this.#hear("coupure", {});
       down = true;
       await new Promise((resolve) => { this.#wake = resolve; setTimeout(resolve, wait); });
@@ -98,31 +119,33 @@ export class Connection {
   }
 
   #receive(kind, data) {
-    const key = this.pending?.cle;
-    if (kind === "message" && key && data.de === "guide" && data.id.startsWith(`${key}:`)) this.pending = null;
-    if (kind === "panne" && data.cle === key) this.pending = null;
-    if (kind === "historique" && key && data.messages.some((message) => message.id.startsWith(`${key}:`))) this.pending = null;
+    const key = this.#pending?.cle;
+    const holds = (message) => message.id.startsWith(`${key}:`);
+    if (key && kind === "message" && data.de === "guide" && holds(data)) this.pending = null;
+    if (key && kind === "panne" && data.cle === key) this.pending = null;
+    if (key && kind === "historique" && data.messages.some(holds)) this.pending = null;
     this.#hear(kind, data);
-    if (kind === "historique" && this.pending) this.#post();
+    if (kind === "historique" && this.#pending) this.#post();
   }
 
-  // Send `body`: what the door says of it, or `{attente: true}` while the line is down, when it will be sent again.
-  async deliver(body) {
+  // Send `body`, which the page shows as `shown`: what the door says of it, or `{attente: true}` while the line is down.
+  async deliver(body, shown) {
     const key = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    this.pending = { ...body, cle: key };
+    this.pending = { envoi: { ...body, cle: key }, cle: key, affiche: shown, jeton: this.#token };
     return this.#post();
   }
 
   async #post() {
-    const sent = this.pending;
-    const answer = await this.call("POST", "api/messages", sent);
+    const sent = this.#pending;
+    const answer = await this.call("POST", "api/messages", sent.envoi);
+    const current = this.#pending?.cle === sent.cle;
     if (answer.status === 0 || answer.status >= 502) {
-      if (this.pending === sent) this.reconnect();
-      return { ...answer, attente: true };
+      if (current && this.#run) this.reconnect();
+      return { attente: true };
     }
     if (!answer.ok) {
-      if (this.pending === sent) this.pending = null;
-      this.#hear("refus", { ...answer, envoi: sent });
+      if (current) this.pending = null;
+      this.#hear("refus", { ...answer, cle: sent.cle, renvoyer: sent.envoi.texte });
     }
     return answer;
   }

@@ -9,14 +9,17 @@ const FAILED = "Le guide ne peut pas s’ouvrir pour le moment. Vérifiez votre 
 const LINK = /^#bon-moment=([\w-]+)$/; // A link that goes on with a conversation begun elsewhere.
 
 const STYLE = `
-:host { --brand: var(--bm-brand, #1d4e5f); --brand-ink: var(--bm-brand-ink, #fff);
-  font: 400 1rem/1.5 var(--bon-moment-police, system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif); }
-:host(:not([dans-la-page])) { position: fixed; z-index: 2147483000; bottom: var(--bon-moment-decalage, 1.25rem);
+:host { --bm-rem: max(1rem, 16px); --brand: var(--bm-brand, #1d4e5f); --brand-ink: var(--bm-brand-ink, #fff); }
+#ouvrir, #souci, #fenetre, .boite { font: 400 1rem/1.5 var(--bon-moment-police, system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif);
+  color: #1c2a30; direction: ltr; text-align: left; text-align-last: auto; text-transform: none; text-indent: 0; text-shadow: none;
+  letter-spacing: normal; word-spacing: normal; white-space: normal; word-break: normal; hyphens: manual; cursor: auto;
+  pointer-events: auto; visibility: visible; -webkit-text-fill-color: currentcolor; }
+:host(:not([dans-la-page])) { position: fixed !important; z-index: 2147483000 !important; bottom: var(--bon-moment-decalage, 1.25rem);
   right: var(--bon-moment-decalage, 1.25rem); max-width: calc(100% - 2 * var(--bon-moment-decalage, 1.25rem)); }
 :host(:not([dans-la-page])[position="gauche"]) { right: auto; left: var(--bon-moment-decalage, 1.25rem); }
 :host([dans-la-page]) { display: block; }
 [hidden] { display: none !important; }
-#ouvrir { font: inherit; font-weight: 600; cursor: pointer; display: flex; gap: .6rem; align-items: center;
+#ouvrir { font-weight: 600; cursor: pointer; display: flex; gap: .6rem; align-items: center;
   color: var(--brand-ink); background: var(--brand); border: 2px solid var(--brand-ink); text-align: left;
   border-radius: var(--bon-moment-arrondi, 1.75rem); padding: .7rem 1.25rem .7rem 1rem; min-height: 3rem;
   box-shadow: 0 2px 12px rgb(0 0 0 / 30%); }
@@ -24,12 +27,22 @@ const STYLE = `
 #ouvrir:focus-visible { outline: 3px solid var(--brand); outline-offset: 3px; box-shadow: 0 0 0 3px var(--brand-ink); }
 #ouvrir svg { width: 1.6rem; height: 1.6rem; flex: none; }
 #souci { background: #fff; color: #8f1d1d; border: 1px solid #8f1d1d; border-radius: .5rem; padding: .6rem .9rem; margin: 0 0 .5rem; }
-@media (max-width: 25rem) { #ouvrir { padding: .6rem 1rem .6rem .75rem; gap: .45rem; font-size: .9375rem; } }
+@media (max-width: 25em) { #ouvrir { padding: .6rem 1rem .6rem .75rem; gap: .45rem; font-size: .9375rem; } }
 @media print { :host(:not([dans-la-page])) { display: none; } }
 `;
-const ICON =
-  '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" aria-hidden="true">' +
-  '<circle cx="12" cy="12" r="9"/><path d="M12 7v5l3.5 2"/></svg>';
+/** The sizes of a style sheet in the visitor's own, whatever the site makes of them (many set 10 px). */
+export const sized = (style) => style.replace(/-?[\d.]+rem/g, (size) => (size === "1rem" ? size : `calc(${parseFloat(size)} * var(--bm-rem))`));
+
+// The clock of the button and of the window.
+export function clock() {
+  const name = "http://www.w3.org/2000/svg", svg = document.createElementNS(name, "svg");
+  const attributes = { viewBox: "0 0 24 24", fill: "none", stroke: "currentColor", "stroke-width": 2, "stroke-linecap": "round", "aria-hidden": "true" };
+  for (const [key, value] of Object.entries(attributes)) svg.setAttribute(key, value);
+  const path = document.createElementNS(name, "path");
+  path.setAttribute("d", "M3 12a9 9 0 1 0 18 0a9 9 0 1 0-18 0M12 7v5l3.5 2");
+  svg.append(path);
+  return svg;
+}
 
 // ── colours: whatever the site's own, text on it and in it stays readable (contrast of 4.5 at least) ──
 
@@ -41,7 +54,7 @@ const contrast = (a, b) => {
   const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
   return (high + 0.05) / (low + 0.05);
 };
-const WHITE = [255, 255, 255], BLACK = [12, 20, 24];
+const WHITE = [255, 255, 255], BLACK = [0, 0, 0];
 const PAPERS = { "--bm-link-light": [WHITE, [245, 243, 238], BLACK], "--bm-link-dark": [[28, 38, 43], [18, 25, 28], WHITE] };
 
 export function palette(rgb) {
@@ -64,13 +77,23 @@ class BonMoment extends HTMLElement {
   connectedCallback() {
     if (!this.shadowRoot) this.#build();
     this.#paint();
-    const code = LINK.exec(location.hash)?.[1];
-    if (this.hasAttribute("ouvert") || code) this.open(code);
+    addEventListener("hashchange", this.#followLink);
+    if (this.#followLink()) return;
+    if (this.hasAttribute("ouvert") || this.classList.contains("ouvert")) this.open(null, false);
   }
 
   disconnectedCallback() {
+    removeEventListener("hashchange", this.#followLink);
     this.#guide?.leave();
   }
+
+  #followLink = () => {
+    const code = LINK.exec(location.hash)?.[1];
+    if (!code) return false;
+    history.replaceState(history.state, "", location.pathname + location.search); // Nobody else takes it.
+    this.open(code);
+    return true;
+  };
 
   attributeChangedCallback(name) {
     if (!this.shadowRoot) return;
@@ -81,7 +104,7 @@ class BonMoment extends HTMLElement {
   #build() {
     const root = this.attachShadow({ mode: "open" });
     const sheet = new CSSStyleSheet();
-    sheet.replaceSync(STYLE);
+    sheet.replaceSync(sized(STYLE));
     root.adoptedStyleSheets = [sheet];
     this.lang = "fr";
     const trouble = document.createElement("p");
@@ -91,26 +114,29 @@ class BonMoment extends HTMLElement {
     const button = document.createElement("button");
     button.id = "ouvrir";
     button.type = "button";
-    button.innerHTML = `${ICON}<span></span>`;
-    button.querySelector("span").textContent = this.getAttribute("libelle") || LABEL;
+    const label = document.createElement("span");
+    label.textContent = this.getAttribute("libelle") || LABEL;
+    button.append(clock(), label);
     if (!this.hasAttribute("dans-la-page")) button.setAttribute("aria-haspopup", "dialog");
     button.addEventListener("click", () => this.open());
     root.append(trouble, button);
   }
 
   #paint() {
+    for (const name of ["--bm-brand", "--bm-brand-ink", ...Object.keys(PAPERS)]) this.style.removeProperty(name);
     const wanted = this.getAttribute("couleur") || getComputedStyle(this).getPropertyValue("--bon-moment-couleur").trim();
-    if (!wanted) return;
-    const button = this.shadowRoot.querySelector("#ouvrir");
-    button.style.color = wanted; // The browser reads any way of writing a colour.
-    const rgb = /^rgba?\((\d+), (\d+), (\d+)/.exec(button.style.color && getComputedStyle(button).color);
-    button.style.color = "";
-    if (!rgb) return;
-    for (const [name, value] of Object.entries(palette(rgb.slice(1).map(Number)))) this.style.setProperty(name, value);
+    if (!wanted || !CSS.supports("color", wanted)) return;
+    const canvas = document.createElement("canvas").getContext("2d"); // It reads any way of writing a colour.
+    for (const colour of ["#fff", wanted]) {
+      canvas.fillStyle = colour;
+      canvas.fillRect(0, 0, 1, 1);
+    }
+    const rgb = [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+    for (const [name, value] of Object.entries(palette(rgb))) this.style.setProperty(name, value);
   }
 
-  /** Open the window; `code` goes on with a conversation begun on another device. */
-  async open(code) {
+  /** Open the window; `code` goes on with a conversation begun on another device, `focus` moves the keyboard there. */
+  async open(code = null, focus = true) {
     const button = this.shadowRoot.querySelector("#ouvrir"), trouble = this.shadowRoot.querySelector("#souci");
     if (button.getAttribute("aria-busy")) return;
     button.setAttribute("aria-busy", "true");
@@ -121,8 +147,7 @@ class BonMoment extends HTMLElement {
         this.#guide = await Guide.load(this, new URL(".", HERE));
       }
       button.hidden = true;
-      if (code) history.replaceState(history.state, "", location.pathname + location.search);
-      await this.#guide.open(code);
+      this.#guide.open(code, focus);
     } catch (error) {
       console.error(error);
       button.hidden = false;
