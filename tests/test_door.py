@@ -71,6 +71,7 @@ class FakeRasa:
         self.slots: dict[str, str | None] = {}
         self.says: list[dict[str, Any]] = [QUESTION]
         self.down = False
+        self.late = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if self.down:
@@ -86,6 +87,8 @@ class FakeRasa:
         ]
         asked = {"event": "user", "text": body["message"], "metadata": body["metadata"]}
         self.events[body["sender"]] += [asked, {"event": "action", "name": "action_listen"}, *said]
+        if self.late:
+            raise httpx.ReadTimeout("late")
         return httpx.Response(200, json=list(self.rest()))
 
     def rest(self) -> Iterator[dict[str, Any]]:
@@ -532,6 +535,29 @@ def add_event(records: Records, conversation: str, age: float = 0) -> None:
 EVERY_TABLE = {*METADATA.tables, "events"}
 
 
+async def test_an_answer_that_took_too_long_is_found_and_nothing_is_sent_again(visitor: Visitor) -> None:
+    visitor.rasa.late = True
+    events = await visitor.watch(visitor.send({"texte": "bonjour", "cle": "cle-du-tour"}))
+    assert [event["type"] for event in events] == ["message", "attente", "message", "fin"]
+    assert events[2]["data"]["id"] == "cle-du-tour:1"
+
+
+async def test_nothing_is_written_of_a_conversation_that_was_just_erased(finished: Visitor) -> None:
+    door, conversation = finished.door, finished.conversation()
+    add_event(door.records, conversation)
+    async with door._lock(conversation):
+        waiting = [
+            asyncio.create_task(finished.client.post(path, json=body))
+            for path, body in (("/api/rappel", CALL_BACK), ("/api/avis", {"utile": True}))
+        ]
+        while not door._lock(conversation)._waiters or len(door._lock(conversation)._waiters) < len(waiting):
+            await asyncio.sleep(0)
+        door.records.erase(conversation)
+    for answer in await asyncio.gather(*waiting):
+        assert refusal(answer) == (404, "conversation_inconnue")
+    assert holding(door.records, conversation) == set()
+
+
 async def test_erasing_leaves_nothing_in_any_table(finished: Visitor) -> None:
     conversation, records = finished.conversation(), finished.door.records
     add_event(records, conversation)
@@ -649,6 +675,11 @@ def test_purge_forgets_codes_that_expired(tmp_path: Path) -> None:
 async def test_a_call_back_needs_consent_a_name_and_a_way(finished: Visitor, body: dict[str, Any], said: str) -> None:
     assert refusal(await finished.client.post("/api/rappel", json=body)) == (400, said)
     assert finished.door.records.call_backs(finished.conversation()) == []
+
+
+async def test_every_fault_of_a_call_back_is_said_by_its_field(finished: Visitor) -> None:
+    answer = await finished.client.post("/api/rappel", json={"joindre": "12"})
+    assert set(answer.json()["fautes"]) == {"nom", "joindre", "accord"}
 
 
 @pytest.mark.parametrize("reach", ["06 12 34 56 78", "+33 6 12 34 56 78", "0612345678", "lea@exemple.fr"])

@@ -117,7 +117,7 @@ def choose(page: Page, title: str, then: str) -> None:
 
 
 def write(page: Page, text: str, then: str) -> None:
-    page.get_by_label("Votre réponse").fill(text)
+    page.locator("#saisie").fill(text)
     page.keyboard.press("Enter")
     sees(page, then)
 
@@ -338,8 +338,19 @@ def test_what_would_change_the_verdict_can_be_tried_and_nothing_is_stored(page: 
     before = tracker(guide, conversation_of(page))["slots"]
     page.locator(".pistes button").first.click()
     sees(page, "Rien n'est enregistré")
+    expect(button(page, "Enregistrer cette réponse")).to_be_visible()
+    expect(page.get_by_role("group", name="Ce verdict vous est-il utile ?").get_by_role("button")).to_have_count(2)
     assert re.match(r"Vous :\s+Et si ", messages(page)[-2])
     assert tracker(guide, conversation_of(page))["slots"] == before
+
+
+def test_the_verdict_is_one_click_away_wherever_the_conversation_went(page: Page, guide: Guide) -> None:
+    to_verdict(page, guide)
+    write(page, "c'est quoi un OPCO ?", "organismes de branche")
+    expect(page.locator(".carte h3")).not_to_be_in_viewport()
+    button(page, "Voir le verdict").click()
+    expect(page.locator(".carte h3")).to_be_in_viewport()
+    assert focused(page).startswith("H3")
 
 
 def test_the_document_to_keep_holds_the_verdict(page: Page, guide: Guide) -> None:
@@ -370,16 +381,22 @@ def test_a_call_back_is_asked_only_with_consent(page: Page, guide: Guide) -> Non
     page.get_by_role("button", name="Être rappelé").click()
     box = page.get_by_role("dialog", name="Être rappelé")
     expect(box.get_by_label("J’accepte")).not_to_be_checked()
+    box.get_by_role("button", name="Demander à être rappelé").click()
+    expect(box.get_by_role("alert")).to_have_count(3)
+    expect(box.get_by_label("Nom (obligatoire)")).to_be_focused()
+    expect(box.get_by_label("Nom (obligatoire)")).to_have_attribute("aria-invalid", "true")
     box.get_by_label("Nom (obligatoire)").fill("Camille Durand")
     box.get_by_label("Téléphone ou adresse").fill("06 12 34 56 78")
     box.get_by_role("button", name="Demander à être rappelé").click()
+    expect(box.get_by_role("alert")).to_have_count(1)
     expect(box.get_by_role("alert")).to_contain_text("Cochez la case")
     shot(page, "rappel")
     conversation = conversation_of(page)
     assert Records(guide.database).call_backs(conversation) == []
     box.get_by_label("J’accepte").check()
-    box.get_by_role("button", name="Demander à être rappelé").click()
-    expect(page.locator("#etat")).to_contain_text("nous vous rappellerons")
+    box.get_by_role("button", name="Demander à être rappelé").dblclick()
+    expect(page.locator("#rappel-a")).to_contain_text("Camille Durand, 06 12 34 56 78")
+    assert "H3" in focused(page)
     kept = Records(guide.database).call_backs(conversation)
     assert [(row["nom"], row["joindre"]) for row in kept] == [("Camille Durand", "06 12 34 56 78")]
 
@@ -417,6 +434,9 @@ def test_starting_again_forgets_the_answers(page: Page, guide: Guide) -> None:
     choose(page, "Pas certifié", "Question 2 sur 9")
     page.reload()
     button(page, "Recommencer").click()
+    button(page, "Garder mes réponses").click()
+    button(page, "Recommencer").click()
+    button(page, "Recommencer à zéro").click()
     sees(page, "Question 1 sur 9")
     assert tracker(guide, conversation_of(page))["slots"]["statut_qualiopi"] is None
 
@@ -480,6 +500,75 @@ def test_two_tabs_stay_in_step(page: Page, context: BrowserContext, guide: Guide
     expect(other.locator("#fini")).to_contain_text("effacée")
 
 
+def test_leaving_says_goodbye_and_gives_the_page_back(page: Page, guide: Guide) -> None:
+    to_verdict(page, guide, "/")
+    page.get_by_role("button", name="M’arrêter là").click()
+    expect(page.get_by_role("dialog", name="Merci, et à bientôt")).to_contain_text("30 jours")
+    page.locator("#partir").click()
+    expect(page.locator("#fenetre")).to_be_hidden()
+    button(page, "Qualiopi : est-ce le moment ?").click()
+    expect(page.locator(".carte h3")).to_be_attached()
+
+
+def test_a_link_from_elsewhere_takes_the_place_of_ones_own_conversation_only_if_one_agrees(
+    page: Page, browser: Browser, guide: Guide
+) -> None:
+    arrive(page, guide)
+    mine = conversation_of(page)
+    other = browser.new_context(locale="fr-FR")
+    try:
+        stranger = other.new_page()
+        arrive(stranger, guide)
+        stranger.locator("summary", has_text="Plus").click()
+        button(stranger, "Continuer sur un autre appareil").click()
+        expect(stranger.locator("#lien-donne")).to_have_value(re.compile("bon-moment="))
+        link = stranger.locator("#lien-donne").input_value()
+    finally:
+        other.close()
+    page.goto("about:blank")
+    page.goto(link)
+    expect(page.locator("#remplace")).to_contain_text("prendra la place")
+    button(page, "Non, merci").click()
+    button(page, "Reprendre").click()
+    sees(page, "Question 1 sur 9")
+    assert conversation_of(page) == mine
+
+
+def test_two_pages_that_began_apart_each_speak_in_their_own_conversation(
+    page: Page, context: BrowserContext, guide: Guide
+) -> None:
+    other = context.new_page()
+    for tab in (page, other):
+        tab.goto(guide.door + "/conversation")
+    for tab in (page, other):
+        button(tab, "Commencer").click()
+        sees(tab, "Question 1 sur 9")
+    choose(page, "Pas certifié", "Question 2 sur 9")
+    choose(other, "Déjà certifié", "Question 2 sur 6")
+    assert not any("Déjà" in text for text in messages(page))
+
+
+def test_an_element_taken_out_and_put_back_goes_on(page: Page, guide: Guide) -> None:
+    arrive(page, guide, "/")
+    page.evaluate("for (let i = 0; i < 3; i++) document.body.append(document.querySelector('bon-moment'))")
+    choose(page, "Pas certifié", "Question 2 sur 9")
+    assert sum("Question 2" in text for text in messages(page)) == 1
+
+
+def test_the_answer_does_not_take_the_keyboard_from_what_one_is_writing(page: Page, guide: Guide) -> None:
+    arrive(page, guide)
+    held: list[Route] = []
+    page.route("**/api/messages", lambda route: held.append(route))
+    page.locator(".choix button").first.click()
+    page.get_by_label("Votre réponse").focus()
+    page.keyboard.type("j'écris")
+    expect(page.locator(".message").last).to_contain_text("Pas certifié")
+    held[0].continue_()
+    sees(page, "Question 2 sur 9")
+    page.keyboard.type(" encore")
+    assert page.get_by_label("Votre réponse").input_value() == "j'écris encore"
+
+
 # ── a bad line ──
 
 
@@ -499,6 +588,20 @@ def test_a_lost_connection_is_said_and_what_was_typed_goes_once_it_is_back(
     said = [e["text"] for e in tracker(guide, conversation_of(page))["events"] if e["event"] == "user"]
     assert said == ["/demarrer", "on n'a rien lancé du tout"]
     expect(page.locator("#etat")).to_be_empty()
+
+
+def test_a_message_on_its_way_survives_a_reload(page: Page, context: BrowserContext, guide: Guide) -> None:
+    arrive(page, guide)
+    page.route("**/api/messages", lambda route: route.abort())
+    page.get_by_label("Votre réponse").fill("on n'a rien lancé du tout")
+    page.keyboard.press("Enter")
+    expect(page.locator("#etat")).to_contain_text("il partira", timeout=SLOW)
+    page.unroute("**/api/messages")
+    page.reload()
+    button(page, "Reprendre").click()
+    sees(page, "Question 2 sur 9")
+    said = [e["text"] for e in tracker(guide, conversation_of(page))["events"] if e["event"] == "user"]
+    assert said == ["/demarrer", "on n'a rien lancé du tout"]
 
 
 def test_an_answer_lost_on_the_way_does_not_send_the_message_twice(page: Page, guide: Guide) -> None:
@@ -602,11 +705,14 @@ def test_a_declared_site_holds_the_whole_guide_in_its_own_colours(
     page: Page, browser: Browser, guide: Guide, site: Callable[..., str]
 ) -> None:
     attributes = 'couleur="#ffd400" position="gauche" titre="Le point Qualiopi" libelle="Faire le point"'
-    address = site("<main><h1>Article</h1></main>" + SNIPPET.format(door=guide.door, attributes=attributes))
+    small = (
+        "<link rel=stylesheet href='data:text/css,html{font-size:62.5%}*{line-height:3}body{text-transform:uppercase}'>"
+    )
+    address = site(small + "<main><h1>Article</h1></main>" + SNIPPET.format(door=guide.door, attributes=attributes))
     page.goto(address)
     opener = button(page, "Faire le point")
     assert opener.evaluate("b => getComputedStyle(b).backgroundColor") == "rgb(255, 212, 0)"
-    assert opener.evaluate("b => getComputedStyle(b).color") == "rgb(12, 20, 24)", "dark words on a light colour"
+    assert opener.evaluate("b => getComputedStyle(b).color") == "rgb(0, 0, 0)", "dark words on a light colour"
     assert opener.evaluate("b => b.getBoundingClientRect().left") < 100
     opener.click()
     expect(page.get_by_role("heading", name="Le point Qualiopi")).to_be_visible()
@@ -615,6 +721,7 @@ def test_a_declared_site_holds_the_whole_guide_in_its_own_colours(
     choose(page, "Pas certifié", "Question 2 sur 9")
     findings(page)
     shot(page, "site")
+    assert page.locator(".numero").first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)") >= 13
 
     page.locator("summary", has_text="Plus").click()
     button(page, "Continuer sur un autre appareil").click()
@@ -624,6 +731,8 @@ def test_a_declared_site_holds_the_whole_guide_in_its_own_colours(
     try:
         phone = device.new_page()
         phone.goto(link.input_value())
+        expect(phone.get_by_role("heading", name="commencée ailleurs")).to_be_visible()
+        button(phone, "Reprendre ici").click()
         sees(phone, "Question 2 sur 9")
         assert "#" not in phone.url, "the code does not stay in the address"
     finally:
@@ -687,7 +796,7 @@ def test_axe_finds_nothing_in_any_state(page: Page, guide: Guide, scheme: Any) -
     findings(page)
     page.get_by_role("button", name="Être rappelé").click()
     button(page, "Demander à être rappelé").click()
-    expect(page.locator("#erreur-rappel")).to_be_visible()
+    expect(page.locator("#erreur-nom")).to_be_visible()
     findings(page)
     page.keyboard.press("Escape")
     button(page, "Mes réponses").click()

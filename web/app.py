@@ -43,6 +43,8 @@ from web.views import SAID
 HERE = Path(__file__).parent
 LONGEST_ADDRESS = 500
 """Characters of a page's address in the link that goes on elsewhere."""
+MOST_STREAMS = 12
+"""Pages that may listen to one conversation at once."""
 logger = logging.getLogger("bon_moment.door")
 
 _PHONE = re.compile(r"^(?=(\D*\d){9})\+?[\d .()-]{9,20}$")
@@ -187,6 +189,8 @@ async def events(request: Request) -> Response:
     conversation = await conversation_of(request)
     if request.method == "HEAD":
         return Response(media_type="text/event-stream")
+    if door_of(request).listeners(conversation) >= MOST_STREAMS:
+        raise Refused(429, "trop_de_pages")
     return EventSourceResponse(door_of(request).stream(conversation), ping=15)
 
 
@@ -238,7 +242,9 @@ async def verdict_of(request: Request) -> tuple[str, dict[str, str | None], str]
 
 async def document(request: Request) -> Response:
     """The verdict to keep, as a PDF."""
-    _, given, reference = await verdict_of(request)
+    conversation, given, reference = await verdict_of(request)
+    if not door_of(request).messages.allows(conversation):
+        raise Refused(429, "trop_vite")
     made = await run_in_threadpool(bilan, given, reference, today())
     name = f"bon-moment-{reference}.pdf"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
@@ -246,23 +252,28 @@ async def document(request: Request) -> Response:
 
 
 async def call_back(request: Request) -> Response:
-    """Keep a request for a call back, only with consent and after the verdict."""
+    """Keep a request for a call back, only with consent and after the verdict; every fault is said, by its field."""
     door = door_of(request)
     conversation = await conversation_of(request)
     body = await body_of(request)
     name, reach, message = (clean(str(body.get(key) or "")) for key in ("nom", "joindre", "message"))
-    if body.get("accord") is not True:
-        raise Refused(400, "rappel_sans_accord")
+    faults = {}
     if not name:
-        raise Refused(400, "rappel_sans_nom")
+        faults["nom"] = "rappel_sans_nom"
     if not (_PHONE.match(reach) or (_MAIL.match(reach) and len(reach) <= 160)):
-        raise Refused(400, "rappel_joindre")
+        faults["joindre"] = "rappel_joindre"
+    if body.get("accord") is not True:
+        faults["accord"] = "rappel_sans_accord"
+    if faults:
+        said = {field: SAID[fault] for field, fault in faults.items()}
+        first = next(iter(faults.values()))
+        return JSONResponse({"erreur": first, "texte": SAID[first], "fautes": said}, status_code=400)
     if len(name) > 120 or len(message) > 1_000:
         raise Refused(400, "rappel_trop_long")
     if not door.messages.allows(conversation):
         raise Refused(429, "trop_vite")
     await verdict_of(request)
-    await run_in_threadpool(door.records.add_call_back, conversation, name, reach, message)
+    await door.keep(conversation, door.records.add_call_back, name, reach, message)
     return JSONResponse({"texte": SAID["rappel_note"]}, status_code=201)
 
 
@@ -275,7 +286,7 @@ async def opinion(request: Request) -> Response:
         raise Refused(400, "avis_illisible")
     if not door.messages.allows(conversation):
         raise Refused(429, "trop_vite")
-    await run_in_threadpool(door.records.set_opinion, conversation, views.verdict_key(given), useful)
+    await door.keep(conversation, door.records.set_opinion, views.verdict_key(given), useful)
     return JSONResponse({"texte": SAID["avis_note"]}, status_code=201)
 
 
@@ -435,6 +446,7 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
                 allow_origins=chosen.origins,
                 allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["Authorization", "Content-Type"],
+                expose_headers=["Content-Disposition"],
             ),
             Middleware(Faults),
         ],

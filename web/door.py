@@ -16,7 +16,7 @@ import secrets
 import time
 import unicodedata
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -34,6 +34,8 @@ OPENING = "/demarrer"
 """What a new conversation begins with: the first question. Who the guide is and what it keeps was said before."""
 RETRY = 3.0
 """Seconds between two tries to read a conversation again while the guide does not answer."""
+LATE = 4
+"""How many times, `RETRY` seconds apart, a turn that took too long is looked for before it is said to be lost."""
 CODE_LENGTH = 12
 """Of the code that opens a conversation on another device: 14¹², about 5 × 10¹³ possibilities."""
 logger = logging.getLogger("bon_moment.door")
@@ -117,7 +119,7 @@ class Door:
     async def new_code(self, conversation: str) -> str:
         """A code such as `HA7R-3W4J-9XYF` that opens the conversation on another device, once."""
         code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
-        await run_in_threadpool(self.records.add_code, conversation, code, self.settings.code_lifetime)
+        await self.keep(conversation, self.records.add_code, code, self.settings.code_lifetime)
         return "-".join(code[at : at + 4] for at in range(0, CODE_LENGTH, 4))
 
     async def use_code(self, code: str) -> str:
@@ -135,6 +137,17 @@ class Door:
     def _lock(self, conversation: str) -> asyncio.Lock:
         """Held by whoever speaks in the conversation, reads it or erases it."""
         return self._locks.setdefault(conversation, asyncio.Lock())
+
+    async def keep(self, conversation: str, record: Callable[..., None], *values: Any) -> None:
+        """Let `record` write `values` of a conversation, which nobody erases meanwhile.
+
+        Raises:
+            Refused: it was erased.
+        """
+        async with self._lock(conversation):
+            if not await run_in_threadpool(self.records.is_open, conversation):
+                raise Refused(404, "conversation_inconnue")
+            await run_in_threadpool(record, conversation, *values)
 
     # ── buttons ──
 
@@ -159,6 +172,10 @@ class Door:
         return str(payload), str(title)
 
     # ── pages ──
+
+    def listeners(self, conversation: str) -> int:
+        """How many pages listen to the conversation."""
+        return len(self._pages.get(conversation, ()))
 
     async def publish(self, conversation: str, kind: str, data: Any) -> None:
         """Tell every page open on this conversation."""
@@ -270,8 +287,12 @@ class Door:
             if message := spoken(key, text, title):
                 await self.publish(conversation, "message", message)
             await self.publish(conversation, "attente", {})
-            answers = await self._ask(conversation, text, title, key)
-            for answer in views.turn(key, views.joined(answers), self.seal(conversation)):
+            try:
+                raw = views.joined(await self._ask(conversation, text, title, key))
+                answers = views.turn(key, raw, self.seal(conversation))
+            except httpx.ReadTimeout:
+                answers = await self._late(conversation, key)
+            for answer in answers:
                 await self.publish(conversation, "message", answer)
             if not answers:
                 with contextlib.suppress(ValueError):
@@ -281,6 +302,15 @@ class Door:
                 await self.publish(conversation, "panne", failure)
             await self.publish(conversation, "fin", {})
 
+    async def _late(self, conversation: str, key: str) -> list[dict[str, Any]]:
+        """The answers of a turn that Rasa finishes after the time it was given, if it does."""
+        for _ in range(LATE):
+            past = await self.history(conversation) or []
+            if found := [m for m in past if m["de"] == "guide" and m["id"].startswith(f"{key}:")]:
+                return found
+            await asyncio.sleep(RETRY)
+        return []
+
     async def _ask(self, conversation: str, text: str, title: str | None, key: str) -> list[dict[str, Any]]:
         metadata = {"cle": key, **({"titre": title} if title else {})}
         body = {"sender": conversation, "message": text, "metadata": metadata}
@@ -288,6 +318,8 @@ class Door:
             answer = await self.rasa.post("/webhooks/rest/webhook", json=body)
             found = answer.raise_for_status().json()
             return found if isinstance(found, list) else []
+        except httpx.ReadTimeout:
+            raise
         except (httpx.HTTPError, ValueError) as error:
             logger.warning("rasa did not answer: %s", type(error).__name__)
             return []

@@ -33,9 +33,7 @@ SAID: dict[str, str] = {
 COMMANDS = {
     "pourquoi": "/pourquoi_question",
     "precedent": "/precedent",
-    "reprendre": "/reprendre",
     "recommencer": "/recommencer",
-    "resultat": "/resultat",
 }
 """What the widget's own buttons send; each has its title in `messages.yml`."""
 
@@ -73,6 +71,10 @@ def turn(identifier: str, messages: list[dict[str, Any]], seal: Seal) -> list[di
         }
         if kept.get("type") == "verdict":
             return [*shown, {**found, "boutons": [], "carte": card(data, seal)}]
+        if kept.get("type") == "et_si" and data["verdict_hypothese"] != data["verdict_actuel"]:
+            payload = f"/repondre{json.dumps(data['hypothese'])}"
+            adopt = {"titre": SAID["adopter"], "choix": seal(payload, SAID["adopter"])}
+            found["boutons"] = [adopt, *found["boutons"]]
         shown.append(found)
     return shown
 

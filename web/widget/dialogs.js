@@ -14,9 +14,23 @@ export class Dialogs {
       for (const close of dialog.querySelectorAll("[data-fermer]")) close.addEventListener("click", () => dialog.close());
       dialog.addEventListener("keydown", (event) => event.key === "Escape" && event.stopPropagation());
     }
-    guide.$("confirmer-effacer").addEventListener("click", () => this.#erase());
-    guide.$("form-rappel").addEventListener("submit", (event) => { event.preventDefault(); this.#callBack(event.target); });
-    guide.$("copier").addEventListener("click", () => this.#copy());
+    const on = (id, act) => guide.$(id).addEventListener("click", () => this.#once(guide.$(id), act));
+    on("confirmer-effacer", () => this.#erase());
+    on("confirmer-recommencer", () => { guide.$("boite-recommencer").close(); guide.restart(); });
+    on("partir", () => { guide.$("boite-depart").close(); guide.close(); });
+    on("partir-effacer", () => { guide.$("boite-depart").close(); this.open("effacer"); });
+    on("copier", () => this.#copy());
+    guide.$("form-rappel").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#once(guide.$("envoyer-rappel"), () => this.#sendCallBack(event.target));
+    });
+  }
+
+  // A button pressed twice acts once.
+  async #once(button, act) {
+    if (button.getAttribute("aria-disabled") === "true") return;
+    button.setAttribute("aria-disabled", "true");
+    try { await act(); } finally { button.setAttribute("aria-disabled", "false"); }
   }
 
   isOpen() { return Boolean(this.box.querySelector("dialog[open]")); }
@@ -25,12 +39,12 @@ export class Dialogs {
     const dialog = this.guide.$(`boite-${name}`);
     for (const fault of dialog.querySelectorAll(".alerte")) fault.hidden = true;
     dialog.showModal();
-    dialog.querySelector("h3").focus();
+    [...dialog.querySelectorAll("h3")].find((title) => title.checkVisibility?.() ?? title.offsetParent)?.focus();
     return dialog;
   }
 
   #fault(dialog, text) {
-    const fault = dialog.querySelector(".alerte");
+    const fault = dialog.querySelector(".alerte.generale");
     fault.textContent = text ?? this.guide.said.coupure;
     fault.hidden = false;
     fault.scrollIntoView({ block: "nearest" });
@@ -63,11 +77,16 @@ export class Dialogs {
     const answer = make("span", { className: question.valeur ? "donnee" : "donnee vide", textContent: question.reponse ?? said.sans_reponse });
     const row = make("li", {}, make("div", { className: "rangee" }, make("span", { className: "nom", textContent: question.nom }), answer, change));
     row.dataset.slot = question.slot;
-    change.addEventListener("click", () => { change.hidden = true; row.append(this.#editor(dialog, question, all, row, change)); row.querySelector("input:checked, input").focus(); });
+    change.addEventListener("click", () => { 
+      change.hidden = true;
+      const form = row.appendChild(this.#editor(dialog, question, all, change));
+      form.scrollIntoView({ block: "nearest" });
+      form.querySelector("input:checked, input").focus({ preventScroll: true });
+    });
     return row;
   }
 
-  #editor(dialog, question, all, row, change) {
+  #editor(dialog, question, all, change) {
     const said = this.guide.said;
     const effect = make("p", { className: "effet" });
     effect.setAttribute("role", "status");
@@ -122,7 +141,9 @@ export class Dialogs {
   async elsewhere() {
     const guide = this.guide, dialog = this.open("ailleurs");
     guide.$("reprise").hidden = true;
-    const answer = await guide.connection.call("POST", "api/reprise", { adresse: location.href.split("#")[0] });
+    const whole = location.href.split("#")[0];
+    const page = whole.length > 400 ? location.origin + location.pathname : whole; // A long query is a tracker's.
+    const answer = await guide.connection.call("POST", "api/reprise", { adresse: page });
     if (!answer.ok) { this.#fault(dialog, answer.texte); return; }
     guide.$("code-donne").textContent = answer.code;
     guide.$("lien-donne").value = answer.lien;
@@ -157,21 +178,34 @@ export class Dialogs {
 
   // ── a call back, and erasing ──
 
-  async #callBack(form) {
-    const dialog = this.guide.$("boite-rappel"), field = (id) => this.guide.$(id);
-    for (const input of [field("nom"), field("joindre"), field("accord")]) input.removeAttribute("aria-invalid");
-    const answer = await this.guide.connection.call("POST", "api/rappel", {
+  callBack() {
+    const done = Boolean(this.guide.$("rappel-a").textContent);
+    this.guide.$("form-rappel").hidden = done;
+    this.guide.$("rappel-fait").hidden = !done;
+    this.open("rappel");
+  }
+
+  async #sendCallBack(form) {
+    const guide = this.guide, field = (id) => guide.$(id);
+    const answer = await guide.connection.call("POST", "api/rappel", {
       nom: field("nom").value, joindre: field("joindre").value, message: field("mot").value, accord: field("accord").checked,
     });
-    if (!answer.ok) {
-      const wrong = { rappel_sans_accord: "accord", rappel_sans_nom: "nom", rappel_joindre: "joindre" }[answer.erreur];
-      if (wrong) { field(wrong).setAttribute("aria-invalid", "true"); field(wrong).focus(); }
-      this.#fault(dialog, answer.texte);
-      return;
+    const faults = answer.fautes ?? {};
+    for (const name of ["nom", "joindre", "accord"]) {
+      field(`erreur-${name}`).textContent = faults[name] ?? "";
+      field(`erreur-${name}`).hidden = !faults[name];
+      if (faults[name]) field(name).setAttribute("aria-invalid", "true");
+      else field(name).removeAttribute("aria-invalid");
     }
+    const wrong = Object.keys(faults)[0];
+    if (wrong) field(wrong).focus();
+    else if (!answer.ok) this.#fault(field("boite-rappel"), answer.texte);
+    if (!answer.ok) return;
+    field("rappel-a").textContent = fill(guide.said.rappel_a, { nom: field("nom").value, joindre: field("joindre").value });
     form.reset();
-    dialog.close();
-    this.guide.status(answer.texte);
+    form.hidden = true;
+    field("rappel-fait").hidden = false;
+    field("rappel-fait").querySelector("h3").focus();
   }
 
   async #erase() {

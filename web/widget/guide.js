@@ -5,10 +5,11 @@ import { Connection, memory } from "./connection.js";
 import { Dialogs } from "./dialogs.js";
 import { fill, make } from "./dom.js";
 import { card, printed } from "./verdict.js";
+import { sized } from "../widget.js";
 
 const DRAFT = "bon-moment:brouillon";
 const session = memory(() => sessionStorage);
-const SMALL = "(max-width: 40rem), (max-height: 30rem)";
+const SMALL = "(max-width: 40em), (max-height: 30em)";
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 export class Guide {
@@ -28,7 +29,7 @@ export class Guide {
     this.root = host.shadowRoot;
     this.floating = !host.hasAttribute("dans-la-page");
     const sheet = new CSSStyleSheet();
-    sheet.replaceSync(style);
+    sheet.replaceSync(sized(style));
     this.root.adoptedStyleSheets = [...this.root.adoptedStyleSheets, sheet];
     this.frame = this.floating ? make("dialog", { id: "fenetre" }) : make("section", { id: "fenetre" });
     this.frame.setAttribute("aria-labelledby", "titre");
@@ -38,7 +39,8 @@ export class Guide {
     this.connection = new Connection(base, (kind, data) => this.#hear(kind, data));
     this.dialogs = new Dialogs(this, document.importNode(page.querySelector("#dialogues").content, true));
     this.bubbles = new Map();
-    this.waiting = false;
+    this.waiting = false; // A message is under way.
+    this.talking = false; // The conversation is shown, whether the window is open or not.
     this.#wire();
   }
 
@@ -50,15 +52,19 @@ export class Guide {
     this.$("fermer").hidden = !this.floating;
     on("fermer", () => this.close());
     on("commencer", () => this.#begin());
-    on("reprendre", () => this.#resume());
-    on("reprendre-a-zero", () => this.#resume("recommencer"));
+    on("reprendre", () => this.#talk());
+    on("reprendre-ici", () => this.#useCode(this.code, "erreur-arrivee"));
+    on("laisser", () => this.open());
+    on("retour-recommencer", () => this.dialogs.open("recommencer"));
+    on("retour-effacer", () => this.dialogs.open("effacer"));
+    on("recommencer", () => this.open());
     on("ouvrir-reponses", () => this.dialogs.answers());
+    on("voir-verdict", () => this.toVerdict());
     for (const [id, act] of [
       ["menu-ailleurs", () => this.dialogs.elsewhere()],
-      ["menu-recommencer", () => this.command("recommencer")],
+      ["menu-recommencer", () => this.dialogs.open("recommencer")],
       ["menu-effacer", () => this.dialogs.open("effacer")],
-      ["retour-effacer", () => this.dialogs.open("effacer")],
-    ]) on(id, () => { this.$("menu").open = false; act(); });
+    ]) on(id, () => { this.$("menu").open = false; this.$("menu").querySelector("summary").focus(); act(); });
     this.$("menu").addEventListener("focusout", (event) => {
       if (event.relatedTarget && !this.$("menu").contains(event.relatedTarget)) this.$("menu").open = false;
     });
@@ -76,49 +82,81 @@ export class Guide {
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); this.#submit(); }
     });
     this.$("saisie").addEventListener("input", () => { session.set(DRAFT, this.$("saisie").value); this.#grow(); this.#fault(""); });
-    this.$("code-reprise").addEventListener("submit", (event) => { event.preventDefault(); this.#useCode(this.$("code").value, this.$("erreur-code")); });
+    this.$("code-reprise").addEventListener("submit", (event) => { event.preventDefault(); this.#useCode(this.$("code").value, "erreur-code"); });
+    this.$("avec-code").addEventListener("toggle", () => this.$("avec-code").open && this.$("code-reprise").scrollIntoView({ block: "nearest" }));
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.#rest() : this.#wakeUp()));
+    addEventListener("resize", () => this.#measure());
+  }
+
+  // How much room there is, in letters: what stays in place when there is little, with large text too.
+  #measure() {
+    const letter = parseFloat(getComputedStyle(this.frame).fontSize);
+    this.host.classList.toggle("bm-serre", innerHeight < 30 * letter);
+    this.host.classList.toggle("bm-etroit", this.frame.clientWidth < 21 * letter);
   }
 
   // ── opening, closing ──
 
-  async open(code) {
-    this.host.classList.add("ouvert");
+  open(code = null, focus = true) {
+    this.host.classList.add("bm-ouvert");
     if (this.floating && !this.frame.open) {
       matchMedia(SMALL).matches ? this.frame.showModal() : this.frame.show();
     }
-    if (code && await this.#useCode(code, this.$("erreur-code"))) return;
-    if (this.bubbles.size) { this.#show("echange"); this.connection.listen(); return; }
-    if (this.connection.token && !code) await this.#askToResume();
-    else this.#show("accueil");
+    this.#measure();
+    if (code) {
+      this.code = code;
+      if (!this.talking) this.connection.recall();
+      this.$("remplace").hidden = !this.connection.token;
+      this.#show("arrivee");
+    } else if (this.talking) {
+      this.#show("echange", focus);
+      this.#wakeUp();
+    } else {
+      this.connection.recall();
+      if (this.connection.token) this.#askToResume(focus);
+      else this.#show("accueil", focus);
+    }
   }
 
   close() {
     this.frame.close?.();
-    this.host.classList.remove("ouvert");
+    this.host.classList.remove("bm-ouvert");
+    this.#rest();
     this.host.closed();
   }
 
-  /** The element left the page. */
+  /** The element left the page; it may come back. */
   leave() { this.connection.stop(); }
 
-  #show(view) {
-    for (const name of ["accueil", "retour", "echange", "fini"]) this.$(name).hidden = name !== view;
-    const talking = view === "echange";
-    this.$("menu").hidden = !talking;
-    if (!talking) this.$("progression").hidden = true;
-    this.$(view).querySelector("h3, [data-focus]")?.focus({ preventScroll: true });
+  // Nobody looks: no stream is kept open for nothing.
+  #rest() {
+    if (!this.waiting && (document.hidden || !this.host.classList.contains("bm-ouvert"))) this.connection.stop();
   }
 
-  async #askToResume() {
+  #wakeUp() {
+    if (this.talking && this.host.classList.contains("bm-ouvert")) this.connection.listen();
+  }
+
+  #show(view, focus = true) {
+    for (const name of ["accueil", "arrivee", "retour", "echange", "fini"]) this.$(name).hidden = name !== view;
+    const talking = view === "echange";
+    this.$("menu").hidden = !talking;
+    this.$("progression").hidden = !(talking && this.$("etape").textContent);
+    if (focus) (this.$(view).querySelector("h3[tabindex]") ?? this.$("fil")).focus({ preventScroll: true });
+  }
+
+  async #askToResume(focus) {
+    this.$("ou").textContent = this.said.chargement;
+    this.#show("retour", focus);
     const found = await this.connection.call("GET", "api/conversation");
+    if (this.$("retour").hidden) return;
     if (found.status === 404) {
       this.connection.token = null;
-      this.#show("accueil");
+      this.#show("accueil", focus);
       return;
     }
     const where = found.verdict ? this.said.retour_verdict : found.ok ? this.said.retour_question : this.said.retour_coupure;
     this.$("ou").textContent = fill(where, { ...found, suivante: found.repondues + 1 });
-    this.#show("retour");
   }
 
   async #begin() {
@@ -132,32 +170,32 @@ export class Guide {
     this.#talk();
   }
 
-  async #useCode(code, error) {
-    error.hidden = true;
+  async #useCode(code, fault) {
+    this.#fault("", fault);
     const answer = await this.connection.call("POST", "api/conversation", { code });
     if (answer.ok) {
       this.#forget();
       this.connection.token = answer.jeton;
       this.#talk();
-      return true;
+      return;
     }
-    error.textContent = answer.texte ?? this.said.coupure_ouverture;
-    error.hidden = false;
-    this.$("avec-code").open = true;
-    if (!this.$("accueil").hidden) this.$("code").focus();
-    return false;
+    this.#fault(answer.texte ?? this.said.coupure_ouverture, fault);
+    this.$(fault).scrollIntoView({ block: "nearest" });
+    if (fault === "erreur-code") this.$("code").focus();
   }
 
-  #resume(command) {
-    this.afterHistory = command;
+  /** Begin anew in the same conversation: its answers are forgotten. */
+  restart() {
+    if (this.talking) { this.command("recommencer"); return; }
+    this.afterHistory = "recommencer";
     this.#talk();
   }
 
   #talk() {
+    this.talking = this.fresh = true;
     this.#show("echange");
     this.$("saisie").value = session.get(DRAFT) ?? "";
     this.#grow();
-    this.$("fil").focus({ preventScroll: true });
     this.toQuestion = true; // The first question takes the focus.
     this.#status(this.said.ouverture);
     this.connection.listen();
@@ -171,13 +209,14 @@ export class Guide {
     this.$("saisie").value = "";
     this.$("fini-texte").textContent = text;
     this.#show("fini");
-    this.$("recommencer").onclick = () => { this.#show("accueil"); };
   }
 
   #forget() {
     this.connection.stop();
+    this.connection.pending = null;
     this.bubbles.clear();
-    this.waiting = false;
+    this.talking = this.waiting = false;
+    this.$("etape").textContent = "";
     this.$("messages").replaceChildren();
     this.$("annonces").replaceChildren();
     this.#status("");
@@ -191,41 +230,44 @@ export class Guide {
       message: () => this.#message(data),
       attente: () => { this.#wait(true); this.#status(this.said.ecrit, "ecrit"); },
       fin: () => this.#turnOver(),
-      panne: () => this.#failed(data.texte, data.renvoyer ?? "", data.cle),
-      refus: () => this.#failed(data.texte ?? this.said.echec, data.envoi.texte ?? "", data.envoi.cle),
+      panne: () => (data.cle ? this.#failed(data) : this.#status(data.texte, "alerte")),
+      refus: () => this.#failed(data),
       effacee: () => this.ended(data.texte),
       perdue: () => this.ended(data.texte ?? this.said.perdue),
-      coupure: () => this.#status(this.said.coupure, "alerte"),
+      coupure: () => this.#status(this.connection.pending ? this.said.coupure_envoi : this.said.coupure, "alerte"),
       retablie: () => this.#status(""),
     };
     acts[kind]?.();
   }
 
   #history(messages) {
-    const first = this.bubbles.size === 0;
-    const kept = new Set(messages.map((message) => message.id));
+    const { fresh } = this;
+    this.fresh = false;
     const pending = this.connection.pending;
-    if (pending) kept.add(`${pending.cle}:0`);
+    const kept = new Set(messages.map((message) => message.id));
     for (const [id, box] of this.bubbles) {
       if (!kept.has(id)) { box.remove(); this.bubbles.delete(id); }
     }
-    for (const message of messages) {
-      if (this.bubbles.has(message.id)) this.bubbles.get(message.id).classList.remove("en-attente");
-      else this.#add(message, !first);
-    }
-    if (pending && this.bubbles.has(`${pending.cle}:0`)) this.$("messages").append(this.bubbles.get(`${pending.cle}:0`));
+    for (const message of messages) this.#settled(message.id) || this.#add(message, !fresh);
+    if (pending) this.#add({ id: `${pending.cle}:0`, de: "vous", texte: pending.affiche, enAttente: true }, false);
     this.#settle();
-    if (!pending) { this.#wait(false); this.dialogs.turnOver(); }
-    if (first || !pending) this.#status("");
-    if (first && messages.length) {
+    this.#wait(Boolean(pending));
+    if (!pending) { this.#status(""); this.dialogs.turnOver(); }
+    if (fresh && messages.length) {
       this.$("messages").lastElementChild?.scrollIntoView({ block: "nearest" });
       this.#focusQuestion();
     }
     if (this.afterHistory) { const command = this.afterHistory; this.afterHistory = null; this.command(command); }
   }
 
+  // Whether the page has this message already; it is then known to have arrived.
+  #settled(id) {
+    this.bubbles.get(id)?.classList.remove("en-attente");
+    return this.bubbles.has(id);
+  }
+
   #message(message) {
-    if (this.bubbles.has(message.id)) { this.bubbles.get(message.id).classList.remove("en-attente"); return; }
+    if (this.#settled(message.id)) return;
     if (message.de === "vous") { this.$("annonces").replaceChildren(); this.turnStart = null; }
     const box = this.#add(message, true);
     this.#settle();
@@ -234,21 +276,23 @@ export class Guide {
   }
 
   #turnOver() {
+    if (this.connection.pending) return; // It was the turn of another tab.
     this.#wait(false);
     if (!this.$("etat").classList.contains("alerte")) this.#status("");
     this.#focusQuestion();
     this.#showAnswer();
     this.dialogs.turnOver();
+    this.#rest();
   }
 
-  #failed(text, lost, key) {
+  #failed({ texte = this.said.echec, renvoyer, cle }) {
     this.#wait(false);
-    const box = this.bubbles.get(`${key}:0`);
-    if (box) { box.remove(); this.bubbles.delete(`${key}:0`); }
+    this.bubbles.get(`${cle}:0`)?.remove();
+    this.bubbles.delete(`${cle}:0`);
     this.#settle();
-    this.#status(text, "alerte");
-    if (lost && !this.$("saisie").value) { this.$("saisie").value = lost; session.set(DRAFT, lost); this.#grow(); }
-    this.dialogs.turnOver(text);
+    this.#status(texte, "alerte");
+    if (renvoyer && !this.$("saisie").value) { this.$("saisie").value = renvoyer; session.set(DRAFT, renvoyer); this.#grow(); }
+    this.dialogs.turnOver(texte);
   }
 
   // ── messages ──
@@ -257,14 +301,17 @@ export class Guide {
     if (!message.texte && !message.boutons?.length && !message.carte) return null;
     const box = make("li", { className: `message ${message.de}` });
     box.append(make("span", { className: "qui", textContent: this.said[message.de] }));
-    if (message.carte) box.append(card(message.carte, this));
-    else box.append(this.#bubble(message));
+    if (message.carte) {
+      for (const old of this.$("messages").querySelectorAll(".avis")) old.remove(); // One judges the last verdict.
+      box.append(card(message.carte, this));
+    }
+    if (!message.carte) box.append(this.#bubble(message));
     if (message.enAttente) box.classList.add("en-attente");
     box.data = message;
     this.bubbles.set(message.id, box);
     this.$("messages").append(box);
     this.#progress(message.donnees);
-    const mine = this.toQuestion && message.boutons?.length; // It will take the focus, which reads it.
+    const mine = this.#mayTakeFocus() && (message.carte || message.boutons?.length); // It will, and be read.
     if (announce && message.de === "guide" && !mine) {
       const spoken = message.carte ? `${this.said.verdict} ${message.carte.titre}. ${message.carte.phrase}` : message.texte;
       this.$("annonces").append(make("p", { textContent: spoken }));
@@ -280,6 +327,11 @@ export class Guide {
     const lines = message.texte.split("\n");
     // A first line without a full stop is a title.
     const title = message.de === "guide" && lines.length > 1 && lines[0].length < 70 && !/[.?!:…]$/.test(lines[0]);
+    const numbered = message.donnees?.type === "question" && /^(Question \d+ \S+ \d+\.) (.*)$/.exec(lines[0]);
+    if (numbered) {
+      text.append(make("span", { className: "numero", textContent: `${numbered[1]} ` }));
+      lines[0] = numbered[2];
+    }
     lines.forEach((line, number) => {
       const kind = title && number === 0 ? "tete" : /^([•+−!]|\d\.) /.test(line) ? "point" : "";
       text.append(make("span", { className: `ligne ${kind}`, textContent: line }));
@@ -307,7 +359,7 @@ export class Guide {
     const boxes = [...this.$("messages").children];
     const last = boxes.at(-1);
     for (const box of boxes) {
-      const offers = box.querySelector("fieldset");
+      const offers = box.querySelector("fieldset.bulle");
       if (offers && box !== last) {
         const plain = make("div", { className: offers.className });
         plain.dir = "auto";
@@ -322,18 +374,33 @@ export class Guide {
   #progress(data) {
     if (data?.type !== "question" && data?.type !== "verdict") return;
     const done = data.type === "verdict";
-    this.$("progression").hidden = false;
     this.$("etape").textContent = done ? this.said.termine : fill(this.said.etape, data);
+    this.$("progression").hidden = false;
+    this.$("voir-verdict").hidden = !done;
+    this.$("titre-saisie").textContent = done ? this.said.saisie_apres : this.said.saisie;
+    this.$("aide").hidden = done;
     Object.assign(this.$("jauge"), { max: done ? 1 : data.total, value: done ? 1 : data.index - 1 });
   }
 
+  // Not away from what the person is doing: only from the conversation, or from nowhere.
+  #mayTakeFocus() {
+    const at = document.activeElement === this.host ? this.root.activeElement : document.activeElement;
+    return this.toQuestion && !this.dialogs.isOpen() && (!at || at === document.body || at === this.host || at.closest("#fil, .vue"));
+  }
+
   #focusQuestion() {
-    if (!this.toQuestion) return;
+    const take = this.#mayTakeFocus();
     this.toQuestion = false;
-    if (this.dialogs.isOpen()) return;
+    if (!take) return;
     const last = this.$("messages").lastElementChild;
-    const target = last?.querySelector("fieldset, .carte h3");
-    (target ?? this.$("saisie")).focus({ preventScroll: true });
+    (last?.querySelector("fieldset.bulle, .carte h3") ?? this.$("saisie")).focus({ preventScroll: true });
+  }
+
+  /** Back to the verdict, from wherever the conversation went since. */
+  toVerdict() {
+    const title = [...this.$("messages").querySelectorAll(".carte h3")].at(-1);
+    title?.closest(".message").scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
+    title?.focus({ preventScroll: true });
   }
 
   // Show the answer from its beginning: its end only where all of it fits.
@@ -367,9 +434,10 @@ export class Guide {
   /** A button of the window itself. */
   command(name) {
     this.toQuestion = true;
-    return this.say({ commande: name }, this.said[`dire_${name}`]);
+    return this.say({ commande: name }, this.said[name]);
   }
 
+  /** Send what the person says; `shown` is how the conversation shows it. */
   async say(body, shown) {
     if (this.waiting) return;
     this.#wait(true);
@@ -377,10 +445,9 @@ export class Guide {
     this.#status("");
     this.$("annonces").replaceChildren();
     this.turnStart = null;
-    const sending = this.connection.deliver(body);
+    const sending = this.connection.deliver(body, shown);
     const box = this.#add({ id: `${this.connection.pending.cle}:0`, de: "vous", texte: shown, enAttente: true }, false);
-    const leaving = this.root.activeElement?.closest(".message");
-    if (leaving) this.$("fil").focus({ preventScroll: true }); // Its button is about to go.
+    if (this.root.activeElement?.closest(".message")) this.$("fil").focus({ preventScroll: true }); // Its button is about to go.
     this.#settle();
     box.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
     const answer = await sending;
@@ -400,12 +467,14 @@ export class Guide {
     this.$("etat").className = kind;
   }
 
-  status(text) { this.#status(text); }
-
+  // Say what is wrong beside the field that it describes.
   #fault(text, id = "erreur") {
-    this.$(id).textContent = text;
-    this.$(id).hidden = !text;
-    if (id === "erreur") this.$("saisie").toggleAttribute("aria-invalid", Boolean(text));
+    const fault = this.$(id);
+    fault.textContent = text;
+    fault.hidden = !text;
+    const field = this.root.querySelector(`[aria-describedby~="${id}"]`);
+    if (text) field?.setAttribute("aria-invalid", "true");
+    else field?.removeAttribute("aria-invalid");
   }
 
   #grow() {
@@ -440,11 +509,5 @@ export class Guide {
     const answer = await this.connection.call("POST", "api/avis", { utile: useful });
     status.textContent = answer.texte ?? this.said.coupure;
     return answer.ok;
-  }
-
-  stopHere() {
-    this.#status(this.said.au_revoir);
-    if (this.floating) this.close();
-    else this.$("saisie").focus();
   }
 }

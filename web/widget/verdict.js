@@ -58,9 +58,12 @@ const SIGNS = { pour: "+", contre: "−", vigilance: "!" };
 export function card(data, guide) {
   const said = guide.said;
   const title = make("h3", { textContent: data.titre, tabIndex: -1 });
+  const sentence = make("p", { id: `phrase-${(drawn += 1)}`, className: "phrase", textContent: data.phrase });
+  title.setAttribute("aria-describedby", sentence.id);
   const article = make("article", { className: "carte" });
-  article.append(make("p", { className: "sur-titre", textContent: said.verdict_titre }), title, make("p", { className: "phrase", textContent: data.phrase }));
+  article.append(make("p", { className: "sur-titre", textContent: said.verdict_titre }), title, sentence);
 
+  const keep = (text, act) => make("button", { type: "button", className: "secondaire", textContent: text, onclick: act });
   const figure = make("figure");
   if (data.raisons.length) {
     const list = make("ul", { className: "raisons" }, ...data.raisons.map((reason) =>
@@ -88,21 +91,21 @@ export function card(data, guide) {
       return make("li", {}, make("span", {}, `${hypothesis} : `, make("strong", { textContent: track.titre })), attempt);
     })));
   } else article.append(make("p", { textContent: said.sans_piste }));
+  article.append(make("div", { className: "actions" }, keep(said.revoir, () => guide.dialogs.answers())));
 
   const status = make("p", { className: "note" });
   status.setAttribute("role", "status");
-  const keep = (text, act, kind = "secondaire") => make("button", { type: "button", className: kind, textContent: text, onclick: act });
   article.append(
     make("h4", { textContent: said.garder }),
     make("p", { className: "reference" }, `${said.reference} `, make("strong", { textContent: data.reference })),
-    make("div", { className: "actions" }, keep(said.document, () => guide.download(status)), keep(said.imprimer, () => guide.print(article))),
+    make("div", { className: "actions" }, keep(said.document, () => guide.download(status)), keep(said.imprimer, () => { status.textContent = ""; guide.print(article); })),
     status);
 
   const call = make("a", { className: "bouton secondaire", href: `tel:${said.telephone_lien}`, textContent: `${said.appeler} ${said.telephone}` });
   article.append(
     make("h4", { textContent: said.suite }),
     make("p", { className: "note", textContent: said.suite_note }),
-    make("div", { className: "actions egales" }, keep(said.rappel, () => guide.dialogs.open("rappel")), call, keep(said.arreter, () => guide.stopHere())));
+    make("div", { className: "actions egales" }, keep(said.rappel, () => guide.dialogs.callBack()), call, keep(said.arreter, () => guide.dialogs.open("depart"))));
 
   const thanks = make("p", { className: "note" });
   thanks.setAttribute("role", "status");

@@ -9,7 +9,7 @@ const FAILED = "Le guide ne peut pas s’ouvrir pour le moment. Vérifiez votre 
 const LINK = /^#bon-moment=([\w-]+)$/; // A link that goes on with a conversation begun elsewhere.
 
 const STYLE = `
-:host { --bm-rem: max(1rem, 16px); --brand: var(--bm-brand, #1d4e5f); --brand-ink: var(--bm-brand-ink, #fff); }
+:host { --brand: var(--bm-brand, #1d4e5f); --brand-ink: var(--bm-brand-ink, #fff); }
 #ouvrir, #souci, #fenetre, .boite { font: 400 1rem/1.5 var(--bon-moment-police, system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif);
   color: #1c2a30; direction: ltr; text-align: left; text-align-last: auto; text-transform: none; text-indent: 0; text-shadow: none;
   letter-spacing: normal; word-spacing: normal; white-space: normal; word-break: normal; hyphens: manual; cursor: auto;
@@ -31,7 +31,7 @@ const STYLE = `
 @media print { :host(:not([dans-la-page])) { display: none; } }
 `;
 /** The sizes of a style sheet in the visitor's own, whatever the site makes of them (many set 10 px). */
-export const sized = (style) => style.replace(/-?[\d.]+rem/g, (size) => (size === "1rem" ? size : `calc(${parseFloat(size)} * var(--bm-rem))`));
+export const sized = (style) => style.replace(/-?[\d.]+rem/g, (size) => `calc(${parseFloat(size)} * var(--bm-rem))`);
 
 // The clock of the button and of the window.
 export function clock() {
@@ -79,7 +79,7 @@ class BonMoment extends HTMLElement {
     this.#paint();
     addEventListener("hashchange", this.#followLink);
     if (this.#followLink()) return;
-    if (this.hasAttribute("ouvert") || this.classList.contains("ouvert")) this.open(null, false);
+    if (this.hasAttribute("ouvert") || this.classList.contains("bm-ouvert")) this.open(null, false);
   }
 
   disconnectedCallback() {
@@ -104,7 +104,7 @@ class BonMoment extends HTMLElement {
   #build() {
     const root = this.attachShadow({ mode: "open" });
     const sheet = new CSSStyleSheet();
-    sheet.replaceSync(sized(STYLE));
+    sheet.replaceSync(`:host { --bm-rem: max(1rem, 16px); } ${sized(STYLE)}`);
     root.adoptedStyleSheets = [sheet];
     this.lang = "fr";
     const trouble = document.createElement("p");
