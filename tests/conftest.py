@@ -42,6 +42,7 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
     ports = {name: free_port() for name in ("BON_MOMENT_PORT", "RASA_PORT", "ACTIONS_PORT")}
     site = f"http://127.0.0.1:{free_port()}"
     changes = {"DATABASE_URL": f"sqlite:///{base}", "BON_MOMENT_DATE": "2026-11-23", "BON_MOMENT_ORIGINES": site}
+    changes["BON_MOMENT_OUVERTURES_PAR_MINUTE"] = "1000"  # All the tests come from one address.
     env = configuration({**os.environ, **ports, **changes})
     supervisor = Supervisor(env)
     try:

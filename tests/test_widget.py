@@ -348,7 +348,7 @@ def test_the_verdict_is_one_click_away_wherever_the_conversation_went(page: Page
     to_verdict(page, guide)
     write(page, "c'est quoi un OPCO ?", "organismes de branche")
     expect(page.locator(".carte h3")).not_to_be_in_viewport()
-    button(page, "Voir le verdict").click()
+    button(page, "Verdict").click()
     expect(page.locator(".carte h3")).to_be_in_viewport()
     assert focused(page).startswith("H3")
 
@@ -817,7 +817,12 @@ def test_axe_finds_nothing_in_any_state(page: Page, guide: Guide, scheme: Any) -
     findings(page)
 
 
-SIZES = [("320 px", 320, 640, 1), ("200 % of text", 640, 720, 2), ("400 % of zoom", 320, 256, 1)]
+SIZES = [
+    ("320 px", 320, 640, 1),
+    ("200 % of text", 640, 720, 2),
+    ("200 % of text on a phone", 360, 740, 2),
+    ("400 % of zoom", 320, 256, 1),
+]
 
 
 @pytest.mark.parametrize(("width", "height", "text"), [size[1:] for size in SIZES], ids=[size[0] for size in SIZES])
@@ -837,6 +842,10 @@ def test_nothing_is_cut_on_a_small_screen_or_in_large_text(
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         inside = page.locator("#fil").evaluate("box => box.scrollWidth - box.clientWidth")
         assert (wide, inside) == (0, 0)
+        overflow = (
+            "box => [...box.querySelectorAll('*')].filter(e => !e.ownerSVGElement && e.scrollWidth > e.clientWidth + 1)"
+        )
+        assert page.locator(".carte").evaluate(overflow + ".map(e => e.className)") == []
         for name in ("Essayer", "Télécharger (PDF)", "Être rappelé", "M’arrêter là"):
             found = page.get_by_role("button", name=name).first
             found.scroll_into_view_if_needed()

@@ -37,7 +37,7 @@ class Settings:
 
         Raises:
             KeyError: `BON_MOMENT_SECRET` or `RASA_TOKEN` is missing.
-            ValueError: `BON_MOMENT_ORIGINES` has a word that is no origin, or the retention is no number.
+            ValueError: `BON_MOMENT_ORIGINES` has a word that is no origin, or a number is none.
         """
         return Settings(
             rasa_url=env.get("RASA_URL", "http://127.0.0.1:5005").rstrip("/"),
@@ -45,6 +45,7 @@ class Settings:
             secret=env["BON_MOMENT_SECRET"],
             database_url=env.get("DATABASE_URL", "sqlite:///var/bon_moment.db"),
             origins=origins(env.get("BON_MOMENT_ORIGINES", "")),
+            conversations_per_minute=int(env.get("BON_MOMENT_OUVERTURES_PAR_MINUTE", "30")),
             retention_days=int(env.get("BON_MOMENT_CONSERVATION_JOURS", "30")),
         )
 
