@@ -5,7 +5,6 @@ import { Connection, memory } from "./connection.js";
 import { Dialogs } from "./dialogs.js";
 import { fill, make } from "./dom.js";
 import { card, printed } from "./verdict.js";
-import { sized } from "../widget.js";
 
 const DRAFT = "bon-moment:brouillon";
 const session = memory(() => sessionStorage);
@@ -13,15 +12,15 @@ const SMALL = "(max-width: 40em), (max-height: 30em)";
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 export class Guide {
-  /** Bring the window's structure and look; nothing is stored. */
-  static async load(host, base) {
+  /** Bring the window's structure and look, its sizes made the visitor's by `sized`; nothing is stored. */
+  static async load(host, base, sized) {
     const get = async (path) => {
       const answer = await fetch(new URL(path, base), { credentials: "omit" });
       if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
       return answer.text();
     };
     const [page, style] = await Promise.all([get("widget/fenetre.html"), get("widget/widget.css")]);
-    return new Guide(host, base, new DOMParser().parseFromString(page, "text/html"), style);
+    return new Guide(host, base, new DOMParser().parseFromString(page, "text/html"), sized(style));
   }
 
   constructor(host, base, page, style) {
@@ -29,7 +28,7 @@ export class Guide {
     this.root = host.shadowRoot;
     this.floating = !host.hasAttribute("dans-la-page");
     const sheet = new CSSStyleSheet();
-    sheet.replaceSync(sized(style));
+    sheet.replaceSync(style);
     this.root.adoptedStyleSheets = [...this.root.adoptedStyleSheets, sheet];
     this.frame = this.floating ? make("dialog", { id: "fenetre" }) : make("section", { id: "fenetre" });
     this.frame.setAttribute("aria-labelledby", "titre");

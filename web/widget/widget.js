@@ -30,11 +30,11 @@ const STYLE = `
 @media (max-width: 25em) { #ouvrir { padding: .6rem 1rem .6rem .75rem; gap: .45rem; font-size: .9375rem; } }
 @media print { :host(:not([dans-la-page])) { display: none; } }
 `;
-/** The sizes of a style sheet in the visitor's own, whatever the site makes of them (many set 10 px). */
-export const sized = (style) => style.replace(/-?[\d.]+rem/g, (size) => `calc(${parseFloat(size)} * var(--bm-rem))`);
+// The sizes of a style sheet in the visitor's own, whatever the site makes of `rem` (many set 10 px).
+const sized = (style) => style.replace(/-?[\d.]+rem/g, (size) => `calc(${parseFloat(size)} * var(--bm-rem))`);
 
-// The clock of the button and of the window.
-export function clock() {
+// The clock on the button.
+function clock() {
   const name = "http://www.w3.org/2000/svg", svg = document.createElementNS(name, "svg");
   const attributes = { viewBox: "0 0 24 24", fill: "none", stroke: "currentColor", "stroke-width": 2, "stroke-linecap": "round", "aria-hidden": "true" };
   for (const [key, value] of Object.entries(attributes)) svg.setAttribute(key, value);
@@ -57,7 +57,7 @@ const contrast = (a, b) => {
 const WHITE = [255, 255, 255], BLACK = [0, 0, 0];
 const PAPERS = { "--bm-link-light": [WHITE, [245, 243, 238], BLACK], "--bm-link-dark": [[28, 38, 43], [18, 25, 28], WHITE] };
 
-export function palette(rgb) {
+function palette(rgb) {
   const ink = contrast(rgb, WHITE) >= contrast(rgb, BLACK) ? WHITE : BLACK;
   const found = { "--bm-brand": `rgb(${rgb})`, "--bm-brand-ink": `rgb(${ink})` };
   for (const [name, [card, paper, toward]] of Object.entries(PAPERS)) {
@@ -144,7 +144,7 @@ class BonMoment extends HTMLElement {
     try {
       if (!this.#guide) {
         const { Guide } = await import(new URL("widget/guide.js", HERE));
-        this.#guide = await Guide.load(this, new URL(".", HERE));
+        this.#guide = await Guide.load(this, new URL(".", HERE), sized);
       }
       button.hidden = true;
       this.#guide.open(code, focus);
