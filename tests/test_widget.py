@@ -832,7 +832,10 @@ def test_nothing_is_cut_on_a_small_screen_or_in_large_text(
     page.set_viewport_size({"width": width, "height": height})
     for path in ("/", "/conversation"):
         page.goto(guide.door + path)
-        page.evaluate(f"document.documentElement.style.fontSize = '{100 * text}%'")
+        larger = f"document.documentElement.style.fontSize = '{100 * text}%'"
+        page.evaluate(
+            larger + "; window.dispatchEvent(new Event('resize'))"
+        )  # As when the browser's text is set larger.
         if path == "/":
             button(page, "Qualiopi : est-ce le moment ?").click()
         button(page, "Commencer").click()
