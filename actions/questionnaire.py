@@ -148,9 +148,8 @@ class AskQuestion(Action):
             "index": index,
             "total": total,
             "options": [
-                {"value": value, "title": button["title"], "payload": button["payload"]}
+                {"value": texts.value_of(button), "title": button["title"], "payload": button["payload"]}
                 for button in buttons
-                for value in [button["payload"].split('"')[3]]
             ],
         }
         dispatcher.utter_message(

@@ -5,6 +5,7 @@ Read once, when the action server starts. Knows no rule: it only finds and fills
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -53,6 +54,11 @@ def together(clauses: Iterable[str]) -> str:
 def options(slot: str) -> list[dict[str, str]]:
     """The choices of a question: `title` to read, `payload` that a click sends."""
     return responses()[f"utter_ask_{slot}"][0]["buttons"]
+
+
+def value_of(option: dict[str, str]) -> str:
+    """The answer that a choice of a question gives."""
+    return str(next(iter(json.loads(option["payload"].removeprefix("/repondre")).values())))
 
 
 def label(slot: str, value: str) -> str:

@@ -71,15 +71,24 @@ def is_ours(origin: str, request: Request) -> bool:
     return own or f"{scheme}://{host}".lower() in door_of(request).settings.origins
 
 
+def refuse_strangers(request: Request) -> None:
+    """Let only pages of ours ask.
+
+    Raises:
+        Refused: the request comes from another site.
+    """
+    origin = request.headers.get("origin")
+    if origin and not is_ours(origin, request):
+        raise Refused(403, "autre_origine")
+
+
 async def body_of(request: Request) -> dict[str, Any]:
     """The JSON object sent by a page of ours.
 
     Raises:
         Refused: another origin, too large, or no JSON object.
     """
-    origin = request.headers.get("origin")
-    if origin and not is_ours(origin, request):
-        raise Refused(403, "autre_origine")
+    refuse_strangers(request)
     try:
         found = json.loads(await request.body())
     except (ValueError, RecursionError):
@@ -95,9 +104,7 @@ async def conversation_of(request: Request) -> str:
     Raises:
         Refused: another origin, no token, or one that opens nothing.
     """
-    origin = request.headers.get("origin")
-    if origin and not is_ours(origin, request):
-        raise Refused(403, "autre_origine")
+    refuse_strangers(request)
     return await door_of(request).conversation_of(request.headers.get("authorization", "").removeprefix("Bearer "))
 
 

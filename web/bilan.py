@@ -32,7 +32,7 @@ def fonts() -> typst.Fonts:
 def answer(slot: str, value: str | None) -> str:
     """The title of the choice made, as the person read it; without one, that there is no answer yet."""
     for option in texts.options(slot):
-        if json.loads(option["payload"].removeprefix("/repondre"))[slot] == value:
+        if texts.value_of(option) == value:
             return option["title"]
     return texts.sentence(texts.text("utter_recap_sans_reponse"))
 

@@ -120,7 +120,7 @@ def answers(given: Mapping[str, str | None], seal: Seal) -> dict[str, Any]:
         name = texts.text(f"utter_nom_{slot}")
         choices = []
         for button in texts.options(slot):
-            value = json.loads(button["payload"].removeprefix("/repondre"))[slot]
+            value = texts.value_of(button)
             changed = {**given, slot: value}
             more = [other for other in manquantes(changed) if other not in missing]
             choices.append(
@@ -132,13 +132,13 @@ def answers(given: Mapping[str, str | None], seal: Seal) -> dict[str, Any]:
                     "verdict": title(diagnostiquer(changed)) if verdict and not more else None,
                 }
             )
-        value = given.get(slot)
+        stored = given.get(slot)
         questions.append(
             {
                 "slot": slot,
                 "nom": name,
-                "valeur": value,
-                "reponse": next((c["titre"] for c in choices if c["valeur"] == value), None),
+                "valeur": stored,
+                "reponse": next((c["titre"] for c in choices if c["valeur"] == stored), None),
                 "choix": choices,
             }
         )

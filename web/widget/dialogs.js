@@ -1,6 +1,6 @@
 // The window's dialogs: the answers, each to edit in place; another device; a call back; erasing.
 
-import { fill, make } from "./dom.js";
+import { draw, fill, make } from "./dom.js";
 
 export class Dialogs {
   #after = null;
@@ -77,7 +77,7 @@ export class Dialogs {
     const answer = make("span", { className: question.valeur ? "donnee" : "donnee vide", textContent: question.reponse ?? said.sans_reponse });
     const row = make("li", {}, make("div", { className: "rangee" }, make("span", { className: "nom", textContent: question.nom }), answer, change));
     row.dataset.slot = question.slot;
-    change.addEventListener("click", () => { 
+    change.addEventListener("click", () => {
       change.hidden = true;
       const form = row.appendChild(this.#editor(dialog, question, all, change));
       form.scrollIntoView({ block: "nearest" });
@@ -154,14 +154,10 @@ export class Dialogs {
   }
 
   #qr(rows) {
-    const name = "http://www.w3.org/2000/svg", size = rows.length + 8;
-    const svg = document.createElementNS(name, "svg");
-    svg.setAttribute("viewBox", `-4 -4 ${size} ${size}`);
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", this.guide.said.qr);
-    const path = document.createElementNS(name, "path");
-    path.setAttribute("d", rows.flatMap((row, y) => [...row].map((dark, x) => (dark === "1" ? `M${x} ${y}h1v1h-1z` : ""))).join(""));
-    svg.append(path);
+    const size = rows.length + 8;
+    const d = rows.flatMap((row, y) => [...row].map((dark, x) => (dark === "1" ? `M${x} ${y}h1v1h-1z` : ""))).join("");
+    const svg = draw("svg", { viewBox: `-4 -4 ${size} ${size}`, role: "img", "aria-label": this.guide.said.qr });
+    svg.append(draw("path", { d }));
     return svg;
   }
 

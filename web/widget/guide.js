@@ -303,8 +303,7 @@ export class Guide {
     if (message.carte) {
       for (const old of this.$("messages").querySelectorAll(".avis")) old.remove(); // One judges the last verdict.
       box.append(card(message.carte, this));
-    }
-    if (!message.carte) box.append(this.#bubble(message));
+    } else box.append(this.#bubble(message));
     if (message.enAttente) box.classList.add("en-attente");
     box.data = message;
     this.bubbles.set(message.id, box);

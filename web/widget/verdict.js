@@ -1,16 +1,8 @@
 // The verdict as a card: what weighs as a picture, the sections to unfold, what would change it, what to do next.
 
-import { make } from "./dom.js";
+import { draw, make } from "./dom.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const ROW = 30, AXIS = 208, UNIT = 28, WIDTH = 320;
-
-function draw(name, attributes, text) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  if (text) made.textContent = text;
-  return made;
-}
 
 let drawn = 0;
 
