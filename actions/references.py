@@ -15,6 +15,8 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import NullPool
 
+from migrations import migrate
+
 # Neither 0/O/Q, 1/I/L, 2/Z, 5/S, 8/B, U/V, nor letters that rhyme when spelled in French (B C D E G P T V, M N, K A).
 ALPHABET = "AFHJRWXY234679"
 LENGTH = 8
@@ -31,9 +33,9 @@ REFERENCES = Table(
 
 @lru_cache(maxsize=4)
 def engine(url: str) -> Engine:
-    """The engine for `url`, its tables made if they are missing."""
+    """The engine for `url`, its tables brought up to date."""
     made = create_engine(url, poolclass=NullPool if url.startswith("sqlite") else None, future=True)
-    METADATA.create_all(made)
+    migrate(made)
     return made
 
 

@@ -7,72 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    DateTime,
-    Integer,
-    String,
-    Table,
-    Text,
-    column,
-    delete,
-    func,
-    inspect,
-    select,
-    table,
-)
+from sqlalchemy import delete, func, inspect, select, update
 from sqlalchemy.engine import Connection, Engine
 
-from actions.references import METADATA, REFERENCES, engine
-
-CONVERSATIONS = Table(
-    "bon_moment_conversations",
-    METADATA,
-    Column("conversation", String(255), primary_key=True),
-    Column("ouverte_le", DateTime(timezone=True), nullable=False),
-)
-CALL_BACKS = Table(
-    "bon_moment_rappels",
-    METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("conversation", String(255), nullable=False, index=True),
-    Column("nom", String(120), nullable=False),
-    Column("joindre", String(160), nullable=False),
-    Column("message", Text, nullable=False),
-    Column("consentement_le", DateTime(timezone=True), nullable=False),
-    Column("etat", String(20), nullable=False),
-)
-OPINIONS = Table(
-    "bon_moment_avis",
-    METADATA,
-    Column("conversation", String(255), primary_key=True),
-    Column("verdict", String(60), nullable=False),
-    Column("utile", Boolean, nullable=False),
-    Column("donne_le", DateTime(timezone=True), nullable=False),
-)
-# The codes that open a conversation on another device: only a digest is kept, one a conversation.
-CODES = Table(
-    "bon_moment_reprises",
-    METADATA,
-    Column("conversation", String(255), primary_key=True),
-    Column("empreinte", String(64), nullable=False, unique=True),
-    Column("expire_le", DateTime(timezone=True), nullable=False),
-)
-# Rasa's own table, as far as the door knows it.
-EVENTS = table("events", column("sender_id"), column("timestamp"))
+from actions.references import REFERENCES, engine
+from web.tables import AUDIT, CALL_BACKS, CODES, CONVERSATIONS, EVENTS, NOT_UNDERSTOOD, NOTES, OPINIONS, now
 
 
 def digest(code: str) -> str:
     """What is kept of a code."""
     return hashlib.sha256(code.encode()).hexdigest()
-
-
-def now() -> datetime:
-    """The present moment, with its zone."""
-    return datetime.now(timezone.utc)
 
 
 class Records:
@@ -106,8 +52,10 @@ class Records:
     def _erase(self, connection: Connection, conversation: str) -> None:
         if inspect(connection).has_table(EVENTS.name):
             connection.execute(delete(EVENTS).where(EVENTS.c.sender_id == conversation))
-        for kept in (REFERENCES, OPINIONS, CODES, CONVERSATIONS):
+        for kept in (REFERENCES, OPINIONS, CODES, NOTES, NOT_UNDERSTOOD, CONVERSATIONS):
             connection.execute(delete(kept).where(kept.c.conversation == conversation))
+        # That something was done stays known; on which conversation does not.
+        connection.execute(update(AUDIT).where(AUDIT.c.conversation == conversation).values(conversation=None))
 
     def purge(self, days: int, contact_days: int = 3 * 365) -> int:
         """Erase conversations silent for more than `days`; contacts are kept `contact_days`. Returns how many."""
