@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := aide
-.PHONY: aide run test train shell lint bench evaluate incompris purge
+.PHONY: aide run test train shell lint bench evaluate incompris exemples compte purge
 
 aide: ## liste les commandes
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -41,6 +41,12 @@ evaluate: .venv/installed ## mesure ce qui est compris, à côté de la chaîne 
 
 incompris: .venv/installed ## liste les messages non compris, en tableau (CSV)
 	@$(PYTHON) -m scripts.incompris
+
+exemples: .venv/installed ## ce que l'équipe a dit des messages non compris, en exemples à relire (YAML)
+	@$(PYTHON) -m scripts.exemples
+
+compte: .venv/installed ## un compte de la console : IDENTIFIANT=lea NOM="Léa Martin" ROLE=conseiller ; FERMER=oui le ferme
+	@$(PYTHON) -m scripts.compte $(if $(IDENTIFIANT),--identifiant "$(IDENTIFIANT)") $(if $(NOM),--nom "$(NOM)") $(if $(ROLE),--role "$(ROLE)") $(if $(FERMER),--fermer)
 
 purge: .venv/installed ## efface les conversations plus vieilles que la durée de conservation
 	@$(PYTHON) -m scripts.purge

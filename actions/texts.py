@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 DOMAIN = Path(__file__).resolve().parent.parent / "domain.yml"
+SPOKEN = "telephone"
+"""The channel of the variations that staff read aloud. The first variation, without channel, is the written one."""
 
 
 @lru_cache(maxsize=1)
@@ -32,12 +34,23 @@ def exists(name: str) -> bool:
 
 
 def text(name: str, **values: str) -> str:
-    """The text of response `name`, its {marks} filled.
+    """The text of response `name` as it is written, its {marks} filled.
 
     Raises:
         KeyError: no such response, or a mark without a value.
     """
     return str(responses()[name][0]["text"]).format(**values)
+
+
+def spoken(name: str, **values: str) -> str:
+    """The text of response `name` as it is said on the phone; the written one where there is no other.
+
+    Raises:
+        KeyError: as `text`.
+    """
+    variants = responses()[name]
+    said = next((variant for variant in variants if variant.get("channel") == SPOKEN), variants[0])
+    return str(said["text"]).format(**values)
 
 
 def sentence(clause: str) -> str:

@@ -1,7 +1,8 @@
 """Check the assistant as a whole: what Rasa's own validator does not look at.
 
-Every question has all its wordings, every button leads somewhere, every text that is used exists and every text that
-exists is used, every {mark} is one that the code fills, and French typography holds. Prints each fault; exit status 1.
+Every question has all its wordings, what is read aloud on the phone can be said, every button leads somewhere, every
+text that is used exists and every text that exists is used, every {mark} is one that the code fills, and French
+typography holds. Prints each fault; exit status 1.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import yaml
 
 from actions.diagnostic import EXPLICATIONS, FAQ, INCONNU, SECTIONS, SLOTS, VALEURS, VERDICTS, est_valeur
+from actions.texts import SPOKEN
 from scripts.texts import say
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,6 +49,7 @@ MARKS: dict[str, set[str]] = {
     "utter_des_questions": {"nombre"},
 }
 _PAYLOAD = re.compile(r"^/(\w+)(\{.*\})?$")
+_UNSAYABLE = re.compile(r"[\d()\[\]%€•…/\n]|\betc\b|\{(?:index|total)\}")
 _TYPOGRAPHY = re.compile(r"[^\s\u00a0][?!;»]|[^\s\u00a0\d:/]:(?=\s|$)| [?!;:»%€]|«[^\u00a0]|'")
 
 
@@ -68,6 +71,11 @@ def expected() -> set[str]:
     return (
         names | {f"utter_faq_{topic}" for topic in FAQ} | {f"utter_raison_{e}" for e in ("pour", "contre", "vigilance")}
     )
+
+
+def read_aloud() -> set[str]:
+    """The responses that staff read aloud on the phone."""
+    return {name for name in expected() if name.startswith(("utter_ask_", "utter_section_", "utter_phrase_"))}
 
 
 def optional() -> set[str]:
@@ -108,6 +116,38 @@ def payload_fault(payload: str, domain: dict[str, Any]) -> str | None:
     return None
 
 
+def typography_faults(name: str, words: str) -> Iterator[str]:
+    """The first fault of French typography in a text, if there is one."""
+    if found := _TYPOGRAPHY.search(words):
+        yield f"{name}: typography near {words[max(0, found.start() - 15) : found.end() + 5]!r}"
+
+
+def spoken_faults(name: str, variants: list[dict[str, Any]]) -> Iterator[str]:
+    """The written variation comes first; the one read aloud is there where it is needed, and can be said."""
+    channels = [variant.get("channel") for variant in variants]
+    if channels[0] is not None or not {*channels} <= {None, SPOKEN}:
+        yield f"{name}: the first variation has no channel, the others none or « {SPOKEN} »"
+    if name in read_aloud() and SPOKEN not in channels:
+        yield f"{name}: no variation for the channel « {SPOKEN} »"
+    for variant in variants:
+        if variant.get("channel") == SPOKEN:
+            if found := _UNSAYABLE.search(variant["text"]):
+                yield f"{name}: {found[0]!r} cannot be read aloud"
+            if variant.get("buttons"):
+                yield f"{name}: nobody can touch the buttons of what is read aloud"
+
+
+def words_faults(console: dict[str, str], door: dict[str, str]) -> Iterator[str]:
+    """Every fault of the console's words and of the door's, which the code reads as one."""
+    code = " ".join(file.read_text("utf-8") for file in (ROOT / "web").glob("*.py"))
+    needed = {name for pair in re.findall(r'SAID\["(\w+)"\]|Refused\(\d+, "(\w+)"', code) for name in pair if name}
+    needed |= {f"note_{slot}" for slot in SLOTS} | {f"sujet_{topic}" for topic in FAQ}
+    yield from (f"missing in web/console.yml: {name}" for name in sorted(needed - set(console) - set(door)))
+    yield from (f"in web/console.yml and web/messages.yml: {name}" for name in sorted(set(console) & set(door)))
+    for name, text in (*console.items(), *door.items()):
+        yield from typography_faults(name, text)
+
+
 def faults(domain: dict[str, Any]) -> Iterator[str]:
     """Every fault found."""
     responses: dict[str, list[dict[str, Any]]] = domain["responses"]
@@ -120,6 +160,7 @@ def faults(domain: dict[str, Any]) -> Iterator[str]:
         if set(offered) != wanted or not 3 <= len(offered) <= 4:
             yield f"question {slot}: its buttons are not its values"
     for name, variants in responses.items():
+        yield from spoken_faults(name, variants)
         for variant in variants:
             marks = set(re.findall(r"\{(\w+)\}", variant["text"]))
             yield from (f"{name}: unknown mark {{{mark}}}" for mark in sorted(marks - marks_of(name)))
@@ -127,13 +168,13 @@ def faults(domain: dict[str, Any]) -> Iterator[str]:
                 if fault := payload_fault(button["payload"], domain):
                     yield f"{name}: button « {button['title']} »: {fault}"
             for words in (variant["text"], *(button["title"] for button in variant.get("buttons", []))):
-                if found := _TYPOGRAPHY.search(words):
-                    yield f"{name}: typography near {words[max(0, found.start() - 15) : found.end() + 5]!r}"
+                yield from typography_faults(name, words)
 
 
 def main() -> int:
     domain = yaml.safe_load((ROOT / "domain.yml").read_text("utf-8"))
-    found = list(faults(domain))
+    console, door = (yaml.safe_load((ROOT / "web" / f"{n}.yml").read_text("utf-8")) for n in ("console", "messages"))
+    found = [*faults(domain), *words_faults(console, door)]
     for fault in found:
         print(fault)
     say("assistant_fautes" if found else "assistant_bon", nombre=str(len(found)), textes=str(len(domain["responses"])))

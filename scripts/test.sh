@@ -35,10 +35,22 @@ if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get 
     (apt-get update -qq && apt-get install -y -qq chromium) >var/chromium.log 2>&1 || tail -n 3 var/chromium.log
 fi
 
+if ! command -v initdb >/dev/null && ! compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null &&
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    step "Installation de PostgreSQL pour les essais de la base de données"
+    (apt-get update -qq && apt-get install -y -qq postgresql) >var/postgresql.log 2>&1 || tail -n 3 var/postgresql.log
+fi
+
 step "Tests"
 report=var/tests.txt
 $python -m pytest "$@" 2>&1 | tee "$report"
+absent=
 if grep -q "AUCUN NAVIGATEUR" "$report"; then
     echo "Les essais dans la page n'ont PAS eu lieu : aucun navigateur trouvé (installez Chromium)."
-    [ -z "${CI:-}" ] || exit 1
+    absent=1
 fi
+if grep -q "AUCUN POSTGRESQL" "$report"; then
+    echo "Les essais sur PostgreSQL n'ont PAS eu lieu : aucun PostgreSQL trouvé (installez le paquet postgresql)."
+    absent=1
+fi
+[ -z "$absent" ] || [ -z "${CI:-}" ] || exit 1

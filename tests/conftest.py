@@ -1,20 +1,30 @@
-"""The guide, started once for all the tests that talk with it, on ports and a database of its own."""
+"""What tests share, each started only for those that ask for it: the guide, on ports and a database of its own, and a
+PostgreSQL.
+"""
 
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
+import shlex
+import shutil
 import socket
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from actions.diagnostic import SLOTS
-from scripts import train
+from scripts import run, train
 from scripts.run import Supervisor, configuration
 
 
@@ -35,23 +45,134 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
-def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
+@contextmanager
+def running(database: str, logs: Path = run.LOGS) -> Iterator[Guide]:
+    """The whole guide with `database`, its output in `logs`."""
     assert train.is_fresh() or train.train(), "no model could be trained"
-    base = tmp_path_factory.mktemp("base") / "test.db"
     ports = {name: free_port() for name in ("BON_MOMENT_PORT", "RASA_PORT", "ACTIONS_PORT")}
     site = f"http://127.0.0.1:{free_port()}"
-    changes = {"DATABASE_URL": f"sqlite:///{base}", "BON_MOMENT_DATE": "2026-11-23", "BON_MOMENT_ORIGINES": site}
+    changes = {"DATABASE_URL": database, "BON_MOMENT_DATE": "2026-11-23", "BON_MOMENT_ORIGINES": site}
     changes["BON_MOMENT_OUVERTURES_PAR_MINUTE"] = "1000"  # All the tests come from one address.
     env = configuration({**os.environ, **ports, **changes})
     supervisor = Supervisor(env)
     try:
-        failure = supervisor.start()
-        assert failure is None, failure
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run, "LOGS", logs)
+            failure = supervisor.start()
+        assert failure is None, f"{failure} ({logs})"
         door = f"http://127.0.0.1:{ports['BON_MOMENT_PORT']}"
         yield Guide(env["RASA_URL"], door, env["RASA_TOKEN"], site, env["DATABASE_URL"])
     finally:
         supervisor.stop()
+
+
+@pytest.fixture(scope="session")
+def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
+    with running(f"sqlite:///{tmp_path_factory.mktemp('base') / 'test.db'}") as started:
+        yield started
+
+
+# ── PostgreSQL ──
+
+# Makes and starts a server in the present folder; stops it and removes the folder once the tests hang up or are killed.
+CLUSTER = """
+exec 2>>journal
+access="--username=essai --pwfile=secret --auth=scram-sha-256"
+if initdb --pgdata=base $access --encoding=UTF8 --no-locale --no-sync >&2 &&
+    pg_ctl --pgdata=base --log=journal --wait --options="$1" start >&2
+then echo started; else echo failed; fi
+cat
+pg_ctl --pgdata=base --mode=immediate --wait stop >&2
+cd / && rm -rf "$OLDPWD"
+"""
+
+
+class Postgres:
+    """A running PostgreSQL; `server` is its URL, without any database."""
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of a new, empty database, which is dropped afterwards whoever still uses it."""
+        name = f"essai_{secrets.token_hex(8)}"
+        self._order(f"CREATE DATABASE {name}")
+        try:
+            yield f"{self.server}/{name}"
+        finally:
+            self._order(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _order(self, order: str) -> None:
+        url = f"{self.server}/postgres"
+        with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.execute(text(order))
+
+
+def postgres_programs() -> Path | None:
+    """The folder of PostgreSQL's programs, the newest where Debian puts several; None on a machine without."""
+    if found := shutil.which("initdb"):
+        return Path(found).parent
+    folders = (initdb.parent for initdb in Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return max(folders, key=lambda folder: float(folder.parent.name), default=None)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("AUCUN POSTGRESQL : les essais sur PostgreSQL n'ont pas eu lieu")
+    home = Path(tempfile.mkdtemp(prefix="bon-moment-"))
+    password, port = secrets.token_hex(16), free_port()
+    (home / "secret").write_text(password)
+    owner: dict[str, Any] = {}
+    if os.geteuid() == 0:  # PostgreSQL refuses to be run by root.
+        accounts = {account.pw_name: account for account in pwd.getpwall()}
+        other = accounts.get("postgres") or accounts["nobody"]
+        owner = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": []}
+        for path in (home, home / "secret"):
+            os.chown(path, other.pw_uid, other.pw_gid)
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": port,
+        "unix_socket_directories": home,
+        "timezone": "Europe/Paris",  # Not that of the moments that we write.
+        "fsync": "off",
+    }
+    options = shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
+    keeper = subprocess.Popen(
+        ["/bin/sh", "-c", CLUSTER, "cluster", options],
+        cwd=home,
+        env={"PATH": f"{programs}:{os.defpath}", "LC_ALL": "C"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the tests, which then hang up.
+        **owner,
+    )
+    try:
+        assert keeper.stdout is not None
+        assert keeper.stdout.readline() == "started\n", (home / "journal").read_text()
+        yield Postgres(f"postgresql://essai:{password}@127.0.0.1:{port}")
+    finally:
+        keeper.communicate(timeout=60)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a new, empty database: the test runs on each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/essai.db"
+    else:
+        with request.getfixturevalue("postgres").database() as url:
+            yield url
+
+
+@pytest.fixture(scope="module")
+def guide_postgres(postgres: Postgres) -> Iterator[Guide]:
+    """The whole guide again, on PostgreSQL."""
+    with postgres.database() as url, running(url, run.LOGS / "postgresql") as started:
+        yield started
 
 
 @dataclass

@@ -9,10 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
-import re
 from collections.abc import AsyncIterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,9 +30,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web import views
+from web import console, views
+from web.accounts import Accounts
 from web.bilan import bilan
+from web.desk import Desk
 from web.door import Door, Refused, clean, command
+from web.followup import FollowUp
 from web.records import Records
 from web.settings import Settings
 from web.views import SAID
@@ -46,9 +46,6 @@ LONGEST_ADDRESS = 500
 MOST_STREAMS = 12
 """Pages that may listen to one conversation at once."""
 logger = logging.getLogger("bon_moment.door")
-
-_PHONE = re.compile(r"^(?=(\D*\d){9})\+?[\d .()-]{9,20}$")
-_MAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]{2,}$")
 
 
 def door_of(request: Request) -> Door:
@@ -106,11 +103,6 @@ async def conversation_of(request: Request) -> str:
     """
     refuse_strangers(request)
     return await door_of(request).conversation_of(request.headers.get("authorization", "").removeprefix("Bearer "))
-
-
-def today() -> date:
-    """The date on what a person takes away; `BON_MOMENT_DATE` replaces it for a demonstration."""
-    return date.fromisoformat(os.environ.get("BON_MOMENT_DATE") or date.today().isoformat())
 
 
 # ── pages ──
@@ -201,6 +193,14 @@ async def events(request: Request) -> Response:
     return EventSourceResponse(door_of(request).stream(conversation), ping=15)
 
 
+async def typing(request: Request) -> Response:
+    """The visitor writes: whoever of the staff is there sees it."""
+    door = door_of(request)
+    conversation = await conversation_of(request)
+    door.tell_staff("frappe", {"conversation": conversation, "de": "visiteur"})
+    return Response(status_code=204)
+
+
 async def answers(request: Request) -> Response:
     """Every answer, with what each other answer would change."""
     conversation = await conversation_of(request)
@@ -252,7 +252,7 @@ async def document(request: Request) -> Response:
     conversation, given, reference = await verdict_of(request)
     if not door_of(request).messages.allows(conversation):
         raise Refused(429, "trop_vite")
-    made = await run_in_threadpool(bilan, given, reference, today())
+    made = await run_in_threadpool(bilan, given, reference, views.today())
     name = f"bon-moment-{reference}.pdf"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return Response(made, media_type="application/pdf", headers=headers)
@@ -264,23 +264,15 @@ async def call_back(request: Request) -> Response:
     conversation = await conversation_of(request)
     body = await body_of(request)
     name, reach, message = (clean(str(body.get(key) or "")) for key in ("nom", "joindre", "message"))
-    faults = {}
-    if not name:
-        faults["nom"] = "rappel_sans_nom"
-    if not (_PHONE.match(reach) or (_MAIL.match(reach) and len(reach) <= 160)):
-        faults["joindre"] = "rappel_joindre"
-    if body.get("accord") is not True:
-        faults["accord"] = "rappel_sans_accord"
+    faults = views.call_back_faults(name, reach, message, agreed=body.get("accord") is True)
     if faults:
         said = {field: SAID[fault] for field, fault in faults.items()}
         first = next(iter(faults.values()))
         return JSONResponse({"erreur": first, "texte": SAID[first], "fautes": said}, status_code=400)
-    if len(name) > 120 or len(message) > 1_000:
-        raise Refused(400, "rappel_trop_long")
     if not door.messages.allows(conversation):
         raise Refused(429, "trop_vite")
     await verdict_of(request)
-    await door.keep(conversation, door.records.add_call_back, name, reach, message)
+    await door.add_call_back(conversation, name, reach, message)
     return JSONResponse({"texte": SAID["rappel_note"]}, status_code=201)
 
 
@@ -385,20 +377,23 @@ class Faults:
 async def refused(request: Request, error: Exception) -> Response:
     """A refusal, in French."""
     assert isinstance(error, Refused)
+    if console.is_console(request):
+        return console.refused(request, error)
     return JSONResponse({"erreur": error.said, "texte": SAID[error.said]}, status_code=error.status)
 
 
 async def http_error(request: Request, error: Exception) -> Response:
     """An unknown page or method, in French."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    said = {"erreur": "page_inconnue", "texte": SAID["page_inconnue"]}
-    return JSONResponse(said, status_code=status, headers=getattr(error, "headers", None))
+    answer = await refused(request, Refused(status, "page_inconnue"))
+    answer.headers.update(getattr(error, "headers", None) or {})
+    return answer
 
 
 async def failure(request: Request, error: Exception) -> Response:
     """A fault of ours: logged without the message's text, said in French."""
     logger.exception("unexpected failure on %s", request.url.path)
-    return JSONResponse({"erreur": "panne", "texte": SAID["panne"]}, status_code=500)
+    return await refused(request, Refused(500, "panne"))
 
 
 def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None = None) -> Starlette:
@@ -409,19 +404,22 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         client = rasa or httpx.AsyncClient(base_url=chosen.rasa_url, timeout=chosen.answer_timeout)
         records = await run_in_threadpool(Records, chosen.database_url)
-        app.state.door = Door(chosen, client, records)
+        app.state.door = Door(chosen, client, records, FollowUp(chosen.database_url))
+        app.state.desk = Desk(app.state.door, Accounts(chosen.database_url))
 
         async def purge_daily() -> None:
             while True:
                 try:
                     await run_in_threadpool(records.purge, chosen.retention_days)
+                    await run_in_threadpool(app.state.desk.accounts.purge)
                 except Exception:
                     logger.exception("the purge failed; it will be tried again tomorrow")
                 await asyncio.sleep(86_400)
 
-        purge = asyncio.create_task(purge_daily())
+        tasks = [asyncio.create_task(purge_daily()), asyncio.create_task(app.state.desk.watch())]
         yield
-        purge.cancel()
+        for task in tasks:
+            task.cancel()
         await client.aclose()
 
     app = Starlette(
@@ -438,12 +436,14 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
             Route("/api/conversation", erase, methods=["DELETE"]),
             Route("/api/messages", post_message, methods=["POST"]),
             Route("/api/evenements", events),
+            Route("/api/frappe", typing, methods=["POST"]),
             Route("/api/reponses", answers),
             Route("/api/reprise", resume_code, methods=["POST"]),
             Route("/api/bilan.pdf", document),
             Route("/api/rappel", call_back, methods=["POST"]),
             Route("/api/avis", opinion, methods=["POST"]),
             Route("/sante", health),
+            *console.console_routes(),
         ],
         middleware=[
             Middleware(GZipMiddleware),

@@ -22,10 +22,12 @@ from weakref import WeakValueDictionary
 
 import httpx
 from itsdangerous import BadSignature, URLSafeSerializer
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from actions.references import ALPHABET
 from web import views
+from web.followup import FollowUp
 from web.records import Records
 from web.settings import Settings
 from web.views import COMMANDS, SAID
@@ -44,48 +46,58 @@ _KEY = re.compile(r"^[\w-]{8,64}$", re.ASCII)
 
 
 class Refused(Exception):
-    """A request that is answered by a sentence of `messages.yml` and an HTTP status."""
+    """A request that is answered by a sentence, of `messages.yml` or `console.yml`, and an HTTP status.
 
-    def __init__(self, status: int, said: str) -> None:
+    `values` fill the marks of the sentence.
+    """
+
+    def __init__(self, status: int, said: str, **values: object) -> None:
         super().__init__(said)
         self.status = status
         self.said = said
+        self.values = values
 
 
 class Rate:
-    """At most `limit` events a minute for each key."""
+    """At most `limit` events in `seconds`, a minute by default, for each key."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, seconds: float = 60) -> None:
         self.limit = limit
+        self.seconds = seconds
         self._times: dict[str, deque[float]] = defaultdict(deque)
 
-    def allows(self, key: str) -> bool:
-        """Whether one more event is allowed now; if so, it is counted."""
+    def allows(self, key: str, count: bool = True) -> bool:
+        """Whether one more event is allowed now; if so, it is counted, unless `count` is false."""
         now = time.monotonic()
         times = self._times[key]
-        while times and now - times[0] > 60:
+        while times and now - times[0] > self.seconds:
             times.popleft()
         if len(times) >= self.limit:
             return False
-        times.append(now)
+        if count:
+            times.append(now)
         if len(self._times) > 10_000:
-            self._times = defaultdict(deque, {k: t for k, t in self._times.items() if t and now - t[-1] <= 60})
+            recent = {k: t for k, t in self._times.items() if t and now - t[-1] <= self.seconds}
+            self._times = defaultdict(deque, recent)
         return True
 
 
 class Door:
     """Carries messages to Rasa and back, one at a time for each conversation, and tells every open page."""
 
-    def __init__(self, settings: Settings, rasa: httpx.AsyncClient, records: Records) -> None:
+    def __init__(self, settings: Settings, rasa: httpx.AsyncClient, records: Records, followup: FollowUp) -> None:
         self.settings = settings
         self.rasa = rasa
         self.records = records
+        self.followup = followup
         self.messages = Rate(settings.messages_per_minute)
         self.openings = Rate(settings.conversations_per_minute)
         self.codes = Rate(settings.codes_per_minute)
         self._tokens = URLSafeSerializer(settings.secret, salt="conversation")
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._pages: defaultdict[str, set[asyncio.Queue[dict[str, Any]]]] = defaultdict(set)
+        self.desks: set[asyncio.Queue[dict[str, Any]]] = set()
+        """The open pages of the console."""
         self._seen: deque[tuple[str, str]] = deque(maxlen=5_000)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -134,7 +146,7 @@ class Door:
             raise Refused(404, "code_inconnu")
         return found
 
-    def _lock(self, conversation: str) -> asyncio.Lock:
+    def lock(self, conversation: str) -> asyncio.Lock:
         """Held by whoever speaks in the conversation, reads it or erases it."""
         return self._locks.setdefault(conversation, asyncio.Lock())
 
@@ -144,10 +156,21 @@ class Door:
         Raises:
             Refused: it was erased.
         """
-        async with self._lock(conversation):
+        async with self.lock(conversation):
             if not await run_in_threadpool(self.records.is_open, conversation):
                 raise Refused(404, "conversation_inconnue")
             await run_in_threadpool(record, conversation, *values)
+        self.changed(conversation)
+
+    async def add_call_back(self, conversation: str, name: str, reach: str, message: str) -> None:
+        """Keep a request for a call back, by which the conversation is then found.
+
+        Raises:
+            Refused: the conversation was erased.
+        """
+        await self.keep(conversation, self.records.add_call_back, name, reach, message)
+        for words in (f"{name} {message}", reach):
+            await run_in_threadpool(self.followup.found_by, conversation, words)
 
     # ── buttons ──
 
@@ -182,35 +205,47 @@ class Door:
         for page in list(self._pages.get(conversation, ())):
             page.put_nowait({"type": kind, "data": data})
 
+    def tell_staff(self, kind: str, data: dict[str, Any]) -> None:
+        """Tell every open page of the console."""
+        for desk in list(self.desks):
+            desk.put_nowait({"type": kind, "data": data})
+
+    def changed(self, conversation: str) -> None:
+        """Something of the conversation is new: the console reads it again."""
+        self.tell_staff("change", {"conversation": conversation})
+
     async def stream(self, conversation: str) -> AsyncIterator[dict[str, str]]:
         """The conversation so far, then each message as it comes, as server-sent events."""
         page: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._pages[conversation].add(page)
+        self.changed(conversation)
         try:
             past = None
             while past is None:
-                async with self._lock(conversation):
+                async with self.lock(conversation):
                     while not page.empty():
                         page.get_nowait()  # The history has it already.
                     past = await self.history(conversation)
+                    holder = await run_in_threadpool(self.followup.holder, conversation)
                 if past is None:
-                    yield _event("panne", {"texte": SAID["attente"]})
+                    yield event_of("panne", {"texte": SAID["attente"]})
                     await asyncio.sleep(RETRY)
             if not await run_in_threadpool(self.records.is_open, conversation):
-                yield _event("effacee", {"texte": SAID["effacee"]})
+                yield event_of("effacee", {"texte": SAID["effacee"]})
                 return
             if not past:
                 self.send(conversation, OPENING, key="ouverture")  # It was lost while the guide was away.
-            yield _event("historique", {"messages": past})
+            yield event_of("historique", {"messages": past, "conseiller": holder[1] if holder else None})
             while True:
                 event = await page.get()
-                yield _event(event["type"], event["data"])
+                yield event_of(event["type"], event["data"])
                 if event["type"] == "effacee":
                     return
         finally:
             self._pages[conversation].discard(page)
             if not self._pages[conversation]:
                 del self._pages[conversation]
+            self.changed(conversation)
 
     # ── Rasa ──
 
@@ -254,9 +289,18 @@ class Door:
                 shown.extend(views.turn(key, answered, seal))
 
         for number, event in enumerate(found.get("events") or []):
-            if event.get("event") == "user":
+            metadata = event.get("metadata") or {}
+            if event.get("event") == "bot" and metadata.get("conseiller"):
                 close()
-                metadata = event.get("metadata") or {}
+                said, answered = None, []
+                shown.append(views.from_staff(metadata, str(event.get("text") or "")))
+            elif event.get("event") == "user" and metadata.get("a_une_personne"):
+                close()
+                said, answered = None, []
+                key = str(metadata.get("cle") or f"e{number}")
+                shown.append(spoken(key, str(event.get("text") or ""), metadata.get("titre")) or {})
+            elif event.get("event") == "user":
+                close()
                 key, answered = str(metadata.get("cle") or f"e{number}"), []
                 said = spoken(key, str(event.get("text") or ""), metadata.get("titre"))
             elif event.get("event") == "bot":
@@ -273,34 +317,98 @@ class Door:
         """
         if not _KEY.match(key):
             key = secrets.token_hex(8)
-        if (conversation, key) in self._seen:
+        if not self.is_new(conversation, key):
             return
-        self._seen.append((conversation, key))
         task = asyncio.create_task(self._exchange(conversation, text, title, key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def is_new(self, conversation: str, key: str) -> bool:
+        """Whether a message of this key was not seen before; from now on it was."""
+        if (conversation, key) in self._seen:
+            return False
+        self._seen.append((conversation, key))
+        return True
+
+    def forget(self, conversation: str, key: str) -> None:
+        """A message was lost: it may come again under the same key."""
+        with contextlib.suppress(ValueError):
+            self._seen.remove((conversation, key))
+
     async def _exchange(self, conversation: str, text: str, title: str | None, key: str) -> None:
-        async with self._lock(conversation):
+        async with self.lock(conversation):
             if not await run_in_threadpool(self.records.is_open, conversation):
                 return
             if message := spoken(key, text, title):
                 await self.publish(conversation, "message", message)
-            await self.publish(conversation, "attente", {})
-            try:
-                raw = views.joined(await self._ask(conversation, text, title, key))
-                answers = views.turn(key, raw, self.seal(conversation))
-            except httpx.ReadTimeout:
-                answers = await self._late(conversation, key)
+            said = message["texte"] if message else None
+            if await run_in_threadpool(self.followup.holder, conversation):
+                if said is None or await self._leave(conversation, text, title, key):
+                    await self.publish(conversation, "fin", {"cle": key})
+                    return
+                raw, answers = [], []
+            else:
+                await self.publish(conversation, "attente", {})
+                try:
+                    raw = views.joined(await self._ask(conversation, text, title, key))
+                    answers = views.turn(key, raw, self.seal(conversation))
+                except httpx.ReadTimeout:
+                    answers = await self._late(conversation, key)
+                    raw = [{"text": m["texte"], "custom": m["donnees"]} for m in answers]
             for answer in answers:
                 await self.publish(conversation, "message", answer)
             if not answers:
-                with contextlib.suppress(ValueError):
-                    self._seen.remove((conversation, key))
+                self.forget(conversation, key)
                 lost = text if message and not title else ""  # What was typed goes back into the field.
                 failure = {"texte": SAID["indisponible"], "cle": key, "renvoyer": lost}
                 await self.publish(conversation, "panne", failure)
-            await self.publish(conversation, "fin", {})
+            await self.publish(conversation, "fin", {"cle": key})
+            if answers:
+                await self._follow(conversation, said, typed=not title, answers=raw)
+
+    async def _leave(self, conversation: str, text: str, title: str | None, key: str) -> bool:
+        """Leave a message to the person who has taken the conversation over: the guide does not answer it.
+
+        An answer that was chosen is stored all the same.
+        """
+        metadata = {"cle": key, "a_une_personne": True, **({"titre": title} if title else {})}
+        unheard = {"intent": {}, "entities": [], "text": text}
+        events: list[dict[str, Any]] = [{"event": "user", "text": text, "parse_data": unheard, "metadata": metadata}]
+        chosen = views.chosen(text) if title else {}
+        events += [{"event": "slot", "name": slot, "value": value} for slot, value in chosen.items()]
+        if not await self.append(conversation, events):
+            return False
+        await run_in_threadpool(self.followup.said, conversation, "visiteur", title or text)
+        if chosen:
+            given, _ = await self.answers(conversation)
+            await run_in_threadpool(self.followup.answered, conversation, given)
+        self.changed(conversation)
+        return True
+
+    async def _follow(self, conversation: str, said: str | None, typed: bool, answers: list[dict[str, Any]]) -> None:
+        """Let the console follow a turn: what the visitor `said`, what the guide answered."""
+        try:
+            question = await run_in_threadpool(self.followup.turn, conversation, said, answers)
+            kinds = [m["custom"].get("type") for m in answers if isinstance(m.get("custom"), dict)]
+            if said is not None and typed and "hors_sujet" in kinds:
+                found = ((await self.tracker(conversation)) or {}).get("latest_message") or {}
+                thought = views.first_thought(found)
+                await run_in_threadpool(self.followup.add_not_understood, conversation, question, said, *thought)
+        except SQLAlchemyError:
+            logger.exception("a turn could not be followed")
+        self.changed(conversation)
+
+    async def append(self, conversation: str, events: list[dict[str, Any]]) -> bool:
+        """Add events to the conversation, to which the guide does not react. Whether Rasa has them."""
+        try:
+            answer = await self.rasa.post(
+                f"/conversations/{conversation}/tracker/events",
+                params={"token": self.settings.rasa_token, "include_events": "NONE"},
+                json=events,
+            )
+            return answer.is_success
+        except httpx.HTTPError:
+            return False
 
     async def _late(self, conversation: str, key: str) -> list[dict[str, Any]]:
         """The answers of a turn that Rasa finishes after the time it was given, if it does."""
@@ -326,12 +434,13 @@ class Door:
 
     async def erase(self, conversation: str) -> None:
         """Erase the conversation everywhere, once what is under way is done; its pages are told."""
-        async with self._lock(conversation):
+        async with self.lock(conversation):
             await run_in_threadpool(self.records.erase, conversation)
         await self.publish(conversation, "effacee", {"texte": SAID["effacee"]})
+        self.tell_staff("effacee", {"conversation": conversation})
 
 
-def _event(kind: str, data: Any) -> dict[str, str]:
+def event_of(kind: str, data: Any) -> dict[str, str]:
     return {"event": kind, "data": json.dumps(data, ensure_ascii=False)}
 
 

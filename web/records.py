@@ -32,10 +32,11 @@ class Records:
 
     # ── conversations ──
 
-    def open(self, conversation: str) -> None:
-        """A conversation begins."""
+    def open(self, conversation: str, origin: str = "web") -> None:
+        """A conversation begins, on the `web` or by `telephone`."""
+        row = {"conversation": conversation, "ouverte_le": now(), "origine": origin}
         with self._engine.begin() as connection:
-            connection.execute(CONVERSATIONS.insert().values(conversation=conversation, ouverte_le=now()))
+            connection.execute(CONVERSATIONS.insert().values(**row))
 
     def is_open(self, conversation: str) -> bool:
         """Whether the conversation was begun and not erased since."""

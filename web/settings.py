@@ -14,7 +14,8 @@ _ORIGIN = re.compile(r"^https?://[a-z0-9.-]+(:\d+)?$")
 class Settings:
     """Sizes in characters or bytes, delays in seconds, retention in days.
 
-    `origins` are the sites, such as `https://www.cabinet.fr`, whose pages may hold the widget.
+    `absence` is how long one of the staff may have no page open before what they hold is handed back. `origins` are the
+    sites, such as `https://www.cabinet.fr`, whose pages may hold the widget.
     """
 
     rasa_url: str
@@ -30,6 +31,7 @@ class Settings:
     answer_timeout: float = 30.0
     code_lifetime: int = 3_600
     retention_days: int = 30
+    absence: float = 120.0
 
     @staticmethod
     def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
@@ -47,6 +49,7 @@ class Settings:
             origins=origins(env.get("BON_MOMENT_ORIGINES", "")),
             conversations_per_minute=int(env.get("BON_MOMENT_OUVERTURES_PAR_MINUTE", "30")),
             retention_days=int(env.get("BON_MOMENT_CONSERVATION_JOURS", "30")),
+            absence=float(env.get("BON_MOMENT_ABSENCE_SECONDES", "120")),
         )
 
 

@@ -31,7 +31,8 @@ CONVERSATIONS = Table(
     Column("total", Integer),
     Column("verdict", String(60)),
     Column("verdict_le", DateTime(timezone=True)),
-    Column("demande_le", DateTime(timezone=True)),  # The visitor asks for a person.
+    Column("demande_le", DateTime(timezone=True)),  # The visitor asks for a person, who has not come yet.
+    Column("demandee_le", DateTime(timezone=True)),  # The first time that the visitor asked.
     Column("pris_par", Integer, ForeignKey("bon_moment_comptes.id")),
     Column("pris_le", DateTime(timezone=True)),
     Column("premiere_prise_le", DateTime(timezone=True)),
@@ -104,6 +105,7 @@ ACCOUNTS = Table(
     Column("mot_de_passe", Text, nullable=False),
     Column("cree_le", DateTime(timezone=True), nullable=False),
     Column("ferme_le", DateTime(timezone=True)),
+    Column("vu_le", DateTime(timezone=True)),  # When a page of the console was last open.
 )
 SESSIONS = Table(
     "bon_moment_sessions",

@@ -6,15 +6,17 @@ Pure functions over plain values; every button leaves sealed by the function tha
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from actions import texts
-from actions.diagnostic import SECTIONS, SLOTS, diagnostiquer, manquantes, parcours
+from actions.diagnostic import SECTIONS, SLOTS, diagnostiquer, est_valeur, manquantes, parcours
 from actions.restitution import key, restitution, title
 
 Seal = Callable[[str, str], str]
@@ -26,9 +28,12 @@ PHONE_LINK = re.sub(r"^0", "+33", re.sub(r"\D", "", PHONE))
 
 SAID: dict[str, str] = {
     name: said.replace("{telephone}", PHONE)
-    for name, said in yaml.safe_load((Path(__file__).parent / "messages.yml").read_text("utf-8")).items()
+    for file in ("messages.yml", "console.yml")
+    for name, said in yaml.safe_load((Path(__file__).parent / file).read_text("utf-8")).items()
 }
-"""What the door says itself, by name."""
+"""What the door says itself, and the console, by name."""
+_PHONE = re.compile(r"^(?=(\D*\d){9})\+?[\d .()-]{9,20}$")
+_MAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]{2,}$")
 
 COMMANDS = {
     "pourquoi": "/pourquoi_question",
@@ -58,7 +63,7 @@ def turn(identifier: str, messages: list[dict[str, Any]], seal: Seal) -> list[di
     for number, message in enumerate(messages, 1):
         custom = message.get("custom")
         data = custom if isinstance(custom, dict) else {}
-        kept = {name: data[name] for name in ("type", "slot", "index", "total", "verdict") if name in data}
+        kept = {name: data[name] for name in ("type", "slot", "index", "total", "verdict", "variante") if name in data}
         found: dict[str, Any] = {
             "id": f"{identifier}:{number}",
             "de": "guide",
@@ -77,6 +82,33 @@ def turn(identifier: str, messages: list[dict[str, Any]], seal: Seal) -> list[di
             found["boutons"] = [adopt, *found["boutons"]]
         shown.append(found)
     return shown
+
+
+def from_staff(metadata: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """A message of one of the staff, as the page gets it. `metadata`: `cle`, `conseiller` (a name), `genre`."""
+    return {
+        "id": f"{metadata['cle']}:1",
+        "de": "conseiller",
+        "nom": metadata["conseiller"],
+        "genre": metadata.get("genre") or "message",
+        "texte": text,
+        "boutons": [],
+        "donnees": {},
+    }
+
+
+def chosen(payload: str) -> dict[str, str]:
+    """The answers that the payload of a button gives: only values of the contract."""
+    if not payload.startswith("/repondre{"):
+        return {}
+    found: dict[str, Any] = json.loads(payload.removeprefix("/repondre"))
+    return {slot: value for slot, value in found.items() if est_valeur(slot, value)}
+
+
+def first_thought(message: Mapping[str, Any]) -> tuple[str | None, float | None]:
+    """What a message that was not understood was first taken for, and how surely (0 to 1)."""
+    ranking = [r for r in message.get("intent_ranking") or [] if r.get("name") not in ("nlu_fallback", "hors_sujet")]
+    return (str(ranking[0]["name"]), float(ranking[0].get("confidence") or 0)) if ranking else (None, None)
 
 
 def card(payload: Mapping[str, Any], seal: Seal) -> dict[str, Any]:
@@ -158,6 +190,25 @@ def summary(given: Mapping[str, str | None]) -> dict[str, Any]:
 def verdict_key(given: Mapping[str, str | None]) -> str:
     """The verdict's name, its variant with it."""
     return key(diagnostiquer(given))
+
+
+def call_back_faults(name: str, reach: str, message: str, agreed: bool) -> dict[str, str]:
+    """What is wrong with a request for a call back: for each field, the sentence that says it."""
+    faults = {}
+    if not name:
+        faults["nom"] = "rappel_sans_nom"
+    if not (_PHONE.match(reach) or (_MAIL.match(reach) and len(reach) <= 160)):
+        faults["joindre"] = "rappel_joindre"
+    if not agreed:
+        faults["accord"] = "rappel_sans_accord"
+    if not faults and (len(name) > 120 or len(message) > 1_000):
+        faults["message" if len(message) > 1_000 else "nom"] = "rappel_trop_long"
+    return faults
+
+
+def today() -> date:
+    """The date on what a person takes away; `BON_MOMENT_DATE` replaces it for a demonstration."""
+    return date.fromisoformat(os.environ.get("BON_MOMENT_DATE") or date.today().isoformat())
 
 
 def article() -> dict[str, dict[str, str]]:

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("mot_de_passe", sa.Text, nullable=False),
         moment("cree_le", nullable=False),
         moment("ferme_le"),
+        moment("vu_le"),
     )
     op.create_table(
         "bon_moment_sessions",
@@ -67,7 +68,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("bon_moment_conversations") as table:
         table.add_column(sa.Column("origine", sa.String(12), nullable=False, server_default="web"))
-        for name in ("dernier_le", "visiteur_le", "lu_le", "verdict_le", "demande_le", "pris_le"):
+        for name in ("dernier_le", "visiteur_le", "lu_le", "verdict_le", "demande_le", "demandee_le", "pris_le"):
             table.add_column(moment(name))
         table.add_column(sa.Column("dernier_de", sa.String(12)))
         table.add_column(sa.Column("dernier_texte", sa.String(200)))

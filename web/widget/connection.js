@@ -122,7 +122,7 @@ export class Connection {
     const key = this.#pending?.cle;
     const holds = (message) => message.id.startsWith(`${key}:`);
     if (key && kind === "message" && data.de === "guide" && holds(data)) this.pending = null;
-    if (key && kind === "panne" && data.cle === key) this.pending = null;
+    if (key && (kind === "panne" || kind === "fin") && data.cle === key) this.pending = null;
     if (key && kind === "historique" && data.messages.some(holds)) this.pending = null;
     this.#hear(kind, data);
     if (kind === "historique" && this.#pending) this.#post();

@@ -110,7 +110,7 @@ export class Dialogs {
       if (trouble) { effect.textContent = trouble; return; }
       const found = await this.#fill(dialog);
       if (!found) return;
-      const result = found.verdict && all.verdict ? (found.verdict === all.verdict ? said.enregistre_pareil : said.enregistre_change) : found.manquantes ? said.enregistre_manque : said.enregistre;
+      const result = found.verdict && all.verdict ? (found.verdict === all.verdict ? said.enregistre_pareil : said.enregistre_change) : found.manquantes && !this.guide.adviser ? said.enregistre_manque : said.enregistre;
       dialog.querySelector(".resultat").textContent = fill(result, found);
       dialog.querySelector(`[data-slot="${question.slot}"] button`)?.focus();
     });

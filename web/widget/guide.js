@@ -8,6 +8,8 @@ import { card, printed } from "./verdict.js";
 
 const DRAFT = "bon-moment:brouillon";
 const session = memory(() => sessionStorage);
+const TYPING = 5_000; // Milliseconds that « … écrit » stays; how often we say that the visitor does.
+const TELLING = 3_000;
 const SMALL = "(max-width: 40em), (max-height: 30em)";
 const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -40,7 +42,12 @@ export class Guide {
     this.bubbles = new Map();
     this.waiting = false; // A message is under way.
     this.talking = false; // The conversation is shown, whether the window is open or not.
+    this.done = false; // The verdict was given.
+    this.adviser = null; // The name of the person who answers in place of the assistant.
+    this.missed = []; // What a person said while the window was closed.
+    this.typing = this.told = 0;
     this.#wire();
+    this.#words();
   }
 
   $(id) { return this.root.getElementById(id); }
@@ -80,7 +87,7 @@ export class Guide {
     this.$("saisie").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); this.#submit(); }
     });
-    this.$("saisie").addEventListener("input", () => { session.set(DRAFT, this.$("saisie").value); this.#grow(); this.#fault(""); });
+    this.$("saisie").addEventListener("input", () => { session.set(DRAFT, this.$("saisie").value); this.#grow(); this.#fault(""); this.#tell(); });
     this.$("code-reprise").addEventListener("submit", (event) => { event.preventDefault(); this.#useCode(this.$("code").value, "erreur-code"); });
     this.$("avec-code").addEventListener("toggle", () => this.$("avec-code").open && this.$("code-reprise").scrollIntoView({ block: "nearest" }));
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#rest() : this.#wakeUp()));
@@ -110,6 +117,7 @@ export class Guide {
     } else if (this.talking) {
       this.#show("echange", focus);
       this.#wakeUp();
+      this.#showMissed(focus);
     } else {
       this.connection.recall();
       if (this.connection.token) this.#askToResume(focus);
@@ -127,9 +135,9 @@ export class Guide {
   /** The element left the page; it may come back. */
   leave() { this.connection.stop(); }
 
-  // Nobody looks: no stream is kept open for nothing.
+  // Nobody looks: no stream is kept open for nothing. A person who is there may still say something.
   #rest() {
-    if (!this.waiting && (document.hidden || !this.host.classList.contains("bm-ouvert"))) this.connection.stop();
+    if (!this.waiting && !this.adviser && (document.hidden || !this.host.classList.contains("bm-ouvert"))) this.connection.stop();
   }
 
   #wakeUp() {
@@ -214,7 +222,10 @@ export class Guide {
     this.connection.stop();
     this.connection.pending = null;
     this.bubbles.clear();
-    this.talking = this.waiting = false;
+    this.talking = this.waiting = this.done = false;
+    this.missed = [];
+    this.host.told("");
+    this.#presence();
     this.$("etape").textContent = "";
     this.$("messages").replaceChildren();
     this.$("annonces").replaceChildren();
@@ -225,7 +236,9 @@ export class Guide {
 
   #hear(kind, data) {
     const acts = {
-      historique: () => this.#history(data.messages),
+      historique: () => { this.#presence(data.conseiller); this.#history(data.messages); },
+      presence: () => { this.#presence(data.conseiller); this.#rest(); },
+      frappe: () => this.#types(data.nom),
       message: () => this.#message(data),
       attente: () => { this.#wait(true); this.#status(this.said.ecrit, "ecrit"); },
       fin: () => this.#turnOver(),
@@ -257,6 +270,7 @@ export class Guide {
       this.#focusQuestion();
     }
     if (this.afterHistory) { const command = this.afterHistory; this.afterHistory = null; this.command(command); }
+    this.#rest();
   }
 
   // Whether the page has this message already; it is then known to have arrived.
@@ -271,13 +285,17 @@ export class Guide {
     const box = this.#add(message, true);
     this.#settle();
     if (message.de === "guide") this.turnStart ??= box;
-    else box.scrollIntoView({ block: "nearest" });
+    else {
+      this.turnStart = message.genre === "annonce" ? box : null; // « The assistant is back » begins its turn.
+      box.scrollIntoView({ block: "nearest" });
+    }
+    if (message.de === "conseiller" && this.typing) this.#status("");
   }
 
   #turnOver() {
     if (this.connection.pending) return; // It was the turn of another tab.
     this.#wait(false);
-    if (!this.$("etat").classList.contains("alerte")) this.#status("");
+    if (!this.typing && !this.$("etat").classList.contains("alerte")) this.#status("");
     this.#focusQuestion();
     this.#showAnswer();
     this.dialogs.turnOver();
@@ -294,12 +312,63 @@ export class Guide {
     this.dialogs.turnOver(texte);
   }
 
+  // ── a person in place of the assistant ──
+
+  // Who answers: a person, by name, or the assistant.
+  #presence(name = null) {
+    this.adviser = name;
+    if (this.$("etat").className === "ecrit") this.#status("");
+    this.#words();
+  }
+
+  #words() {
+    const { adviser: nom, done, said } = this;
+    const [label, help] = nom ? [said.saisie_conseiller, said.aide_conseiller] : [done ? said.saisie_apres : said.saisie, said.aide];
+    this.$("avec").textContent = nom ? fill(said.avec, { nom }) : "";
+    this.$("titre-saisie").textContent = fill(label, { nom });
+    this.$("aide").textContent = fill(help, { nom });
+    this.$("aide").hidden = done && !nom;
+    this.$("menu-recommencer").parentElement.hidden = Boolean(nom); // It is for the assistant.
+  }
+
+  #types(nom) {
+    if (!this.adviser || this.$("etat").className === "alerte") return;
+    const text = fill(this.said.ecrit_conseiller, { nom });
+    if (this.$("etat").textContent !== text) this.#status(text, "ecrit"); // Announced once, however long it lasts.
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => this.#status(""), TYPING);
+  }
+
+  // Let the person know that the visitor is writing.
+  #tell() {
+    if (!this.adviser || !this.$("saisie").value.trim() || Date.now() - this.told < TELLING) return;
+    this.told = Date.now();
+    this.connection.call("POST", "api/frappe", {});
+  }
+
+  #miss(box) {
+    const nombre = this.missed.push(box);
+    this.host.told(nombre > 1 ? fill(this.said.nouveaux, { nombre }) : this.said.un_nouveau);
+  }
+
+  #showMissed(focus) {
+    const [first] = this.missed.splice(0);
+    this.host.told("");
+    if (!first) return;
+    first.scrollIntoView({ block: "start" });
+    first.tabIndex = -1;
+    if (focus) first.focus({ preventScroll: true });
+  }
+
   // ── messages ──
 
   #add(message, announce) {
     if (!message.texte && !message.boutons?.length && !message.carte) return null;
-    const box = make("li", { className: `message ${message.de}` });
-    box.append(make("span", { className: "qui", textContent: this.said[message.de] }));
+    const { genre } = message; // Of what a person says: « message », or a line between the bubbles.
+    if (genre === "reponse") message = { ...message, texte: fill(this.said.note, message) };
+    const box = make("li", { className: `message ${message.de} ${genre ?? ""}` });
+    const who = genre ? genre === "message" && message.nom : this.said[message.de];
+    if (who) box.append(make("span", { className: "qui", textContent: who }));
     if (message.carte) {
       for (const old of this.$("messages").querySelectorAll(".avis")) old.remove(); // One judges the last verdict.
       box.append(card(message.carte, this));
@@ -310,10 +379,11 @@ export class Guide {
     this.$("messages").append(box);
     this.#progress(message.donnees);
     const mine = this.#mayTakeFocus() && (message.carte || message.boutons?.length); // It will, and be read.
-    if (announce && message.de === "guide" && !mine) {
+    if (announce && message.de !== "vous" && !mine) {
       const spoken = message.carte ? `${this.said.verdict} ${message.carte.titre}. ${message.carte.phrase}` : message.texte;
-      this.$("annonces").append(make("p", { textContent: spoken }));
+      this.$("annonces").append(make("p", { textContent: genre === "message" ? fill(this.said.dit, message) : spoken }));
     }
+    if (announce && genre === "message" && !this.host.classList.contains("bm-ouvert")) this.#miss(box);
     return box;
   }
 
@@ -362,6 +432,7 @@ export class Guide {
         const plain = make("div", { className: offers.className });
         plain.dir = "auto";
         plain.append(...offers.querySelector("legend").childNodes);
+        if (offers.contains(this.root.activeElement)) this.$("fil").focus({ preventScroll: true });
         offers.replaceWith(plain);
       } else if (!offers && box === last && box.data.boutons?.length) {
         box.lastElementChild.replaceWith(this.#bubble(box.data));
@@ -371,12 +442,11 @@ export class Guide {
 
   #progress(data) {
     if (data?.type !== "question" && data?.type !== "verdict") return;
-    const done = data.type === "verdict";
+    const done = (this.done = data.type === "verdict");
     this.$("etape").textContent = done ? this.said.termine : fill(this.said.etape, data);
     this.$("progression").hidden = false;
     this.$("voir-verdict").hidden = !done;
-    this.$("titre-saisie").textContent = done ? this.said.saisie_apres : this.said.saisie;
-    this.$("aide").hidden = done;
+    this.#words();
     Object.assign(this.$("jauge"), { max: done ? 1 : data.total, value: done ? 1 : data.index - 1 });
   }
 
@@ -415,7 +485,7 @@ export class Guide {
 
   #submit() {
     const field = this.$("saisie"), text = field.value;
-    if (!text.trim()) { this.#fault(this.said.vide); field.focus(); return; }
+    if (!text.trim()) { this.#fault(this.adviser ? this.said.vide_conseiller : this.said.vide); field.focus(); return; }
     if (this.waiting) return;
     field.value = "";
     session.drop(DRAFT);
@@ -440,7 +510,7 @@ export class Guide {
     if (this.waiting) return;
     this.#wait(true);
     this.#fault("");
-    this.#status("");
+    if (!this.typing) this.#status("");
     this.$("annonces").replaceChildren();
     this.turnStart = null;
     const sending = this.connection.deliver(body, shown);
@@ -461,6 +531,8 @@ export class Guide {
   }
 
   #status(text, kind = "") {
+    clearTimeout(this.typing);
+    this.typing = 0;
     this.$("etat").textContent = text;
     this.$("etat").className = kind;
   }

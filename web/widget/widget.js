@@ -10,7 +10,7 @@ const LINK = /^#bon-moment=([\w-]+)$/; // A link that goes on with a conversatio
 
 const STYLE = `
 :host { --brand: var(--bm-brand, #1d4e5f); --brand-ink: var(--bm-brand-ink, #fff); }
-#ouvrir, #souci, #fenetre, .boite { font: 400 1rem/1.5 var(--bon-moment-police, system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif);
+#ouvrir, #souci, #neuf, #fenetre, .boite { font: 400 1rem/1.5 var(--bon-moment-police, system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif);
   color: #1c2a30; direction: ltr; text-align: left; text-align-last: auto; text-transform: none; text-indent: 0; text-shadow: none;
   letter-spacing: normal; word-spacing: normal; white-space: normal; word-break: normal; hyphens: manual; cursor: auto;
   pointer-events: auto; visibility: visible; -webkit-text-fill-color: currentcolor; }
@@ -27,6 +27,10 @@ const STYLE = `
 #ouvrir:focus-visible { outline: 3px solid var(--brand); outline-offset: 3px; box-shadow: 0 0 0 3px var(--brand-ink); }
 #ouvrir svg { width: 1.6rem; height: 1.6rem; flex: none; }
 #souci { background: #fff; color: #8f1d1d; border: 1px solid #8f1d1d; border-radius: .5rem; padding: .6rem .9rem; margin: 0 0 .5rem; }
+#neuf { margin: 0; }
+#neuf:not(:empty) { width: fit-content; margin-bottom: .5rem; padding: .2rem .8rem; border: 2px solid var(--brand); border-radius: 1.25rem;
+  background: var(--brand-ink); color: var(--brand); font-weight: 600; font-size: .9375rem; cursor: pointer; }
+:host(:not([dans-la-page], [position="gauche"])) #neuf { margin-left: auto; }
 @media (max-width: 25em) { #ouvrir { padding: .6rem 1rem .6rem .75rem; gap: .45rem; font-size: .9375rem; } }
 @media print { :host(:not([dans-la-page])) { display: none; } }
 `;
@@ -115,11 +119,16 @@ class BonMoment extends HTMLElement {
     button.id = "ouvrir";
     button.type = "button";
     const label = document.createElement("span");
+    label.id = "libelle";
     label.textContent = this.getAttribute("libelle") || LABEL;
     button.append(clock(), label);
+    const fresh = document.createElement("p");
+    fresh.id = "neuf";
+    fresh.setAttribute("role", "status");
+    button.setAttribute("aria-labelledby", "libelle neuf");
     if (!this.hasAttribute("dans-la-page")) button.setAttribute("aria-haspopup", "dialog");
-    button.addEventListener("click", () => this.open());
-    root.append(trouble, button);
+    for (const one of [fresh, button]) one.addEventListener("click", () => this.open());
+    root.append(trouble, fresh, button);
   }
 
   #paint() {
@@ -157,6 +166,9 @@ class BonMoment extends HTMLElement {
       button.removeAttribute("aria-busy");
     }
   }
+
+  /** Say beside the button, and in its name, what arrived while the window was closed. */
+  told(text) { this.shadowRoot.querySelector("#neuf").textContent = text; }
 
   /** The window was closed: the button is back, and the keyboard on it. */
   closed() {

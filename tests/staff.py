@@ -1,0 +1,150 @@
+"""A visitor and one of the staff, each as their browser talks with the door: shared by the tests of the console."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from itsdangerous.encoding import base64_decode
+
+from tests.conftest import Guide
+from web.accounts import Accounts
+
+PASSWORD = "une longue phrase de passe"
+SLOW = 20.0
+"""Seconds that the guide may take on a busy machine."""
+
+
+def until(true: Callable[[], Any], what: str) -> Any:
+    """Wait for a condition."""
+    limit = time.monotonic() + SLOW
+    while time.monotonic() < limit:
+        if found := true():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"never happened: {what}")
+
+
+def account(guide: Guide, name: str = "Léa Martin", role: str = "conseiller") -> str:
+    """A new account's login."""
+    login = f"c{secrets.token_hex(5)}"
+    Accounts(guide.database).create(login, name, role, PASSWORD)
+    return login
+
+
+@dataclass
+class Staff:
+    """One of the staff, signed in."""
+
+    guide: Guide
+    name: str = "Léa Martin"
+    role: str = "conseiller"
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
+    csrf: str = ""
+
+    def __post_init__(self) -> None:
+        self.login = account(self.guide, self.name, self.role)
+        self.http.base_url = httpx.URL(self.guide.door)
+        self.http.headers["accept"] = "application/json"
+        if self.role == "conseiller":
+            answer = self.sign_in()
+            assert answer.status_code == 200, answer.text
+            self.csrf = answer.json()["csrf"]
+
+    def sign_in(self, password: str = PASSWORD) -> httpx.Response:
+        form = {"identifiant": self.login, "mot_de_passe": password}
+        return self.http.post("/console/connexion", data=form)
+
+    def get(self, path: str) -> httpx.Response:
+        return self.http.get(path, headers={"accept": "text/html"})
+
+    def text(self, path: str) -> str:
+        answer = self.get(path)
+        assert answer.status_code == 200, (path, answer.status_code, answer.text)
+        return plain(answer.text)
+
+    def post(self, path: str, **form: str) -> httpx.Response:
+        return self.http.post(path, data=form, headers={"x-csrf-token": self.csrf})
+
+    def does(self, path: str, **form: str) -> dict[str, Any]:
+        answer = self.post(path, **form)
+        assert answer.status_code == 200, (path, answer.status_code, answer.text)
+        return answer.json()
+
+    def call(self) -> str:
+        """Begin a call: its conversation."""
+        return str(self.does("/console/appel")["aller"].split("/")[3])
+
+
+@dataclass
+class Visitor:
+    """A visitor of the site, who chats."""
+
+    guide: Guide
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
+    choices: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.http.base_url = httpx.URL(self.guide.door)
+
+    def arrive(self, code: str | None = None) -> Visitor:
+        answer = self.http.post("/api/conversation", json={"code": code} if code else {})
+        assert answer.is_success, answer.text
+        self.http.headers["authorization"] = f"Bearer {answer.json()['jeton']}"
+        return self
+
+    @property
+    def conversation(self) -> str:
+        """Its name, read from the token, which is signed but not secret."""
+        token = self.http.headers["authorization"].removeprefix("Bearer ")
+        return str(json.loads(base64_decode(token.split(".")[0])))
+
+    def history(self) -> dict[str, Any]:
+        """What a page opened now would show."""
+        with self.http.stream("GET", "/api/evenements") as answer:
+            assert answer.status_code == 200, answer.read()
+            kind = ""
+            for line in answer.iter_lines():
+                if line.startswith("event:"):
+                    kind = line.removeprefix("event:").strip()
+                if line.startswith("data:") and kind in ("historique", "effacee"):
+                    return {"messages": [], **json.loads(line.removeprefix("data:"))}
+        raise AssertionError("the stream ended without a history")
+
+    def messages(self) -> list[dict[str, Any]]:
+        found = self.history()["messages"]
+        for message in found:
+            for button in message.get("boutons", []):
+                self.choices[plain(button["titre"])] = button["choix"]
+        return found
+
+    def send(self, **body: str) -> str:
+        key = secrets.token_hex(8)
+        answer = self.http.post("/api/messages", json={**body, "cle": key})
+        assert answer.status_code == 202, answer.text
+        return key
+
+    def say(self, text: str, answered: bool = True) -> list[dict[str, Any]]:
+        """Type something; wait for the answer, or until it has arrived."""
+        return self._sent(self.send(texte=text), answered)
+
+    def choose(self, title: str, answered: bool = True) -> list[dict[str, Any]]:
+        self.sees("Question")
+        return self._sent(self.send(choix=self.choices[title]), answered)
+
+    def _sent(self, key: str, answered: bool) -> list[dict[str, Any]]:
+        ends = [f"{key}:1"] if answered else [f"{key}:0"]
+        return until(lambda: [m for m in self.messages() if m["id"] in ends] and self.messages(), "an answer")
+
+    def sees(self, words: str) -> list[dict[str, Any]]:
+        """Wait until the last message says this."""
+        return until(lambda: [m for m in self.messages()[-1:] if words in plain(m["texte"])] and self.messages(), words)
+
+
+def plain(text: str) -> str:
+    return text.replace("\u00a0", " ").replace("’", "'").replace("&#39;", "'").replace("&nbsp;", " ")

@@ -1,0 +1,746 @@
+"""The staff's console: its pages, and what they send. Each endpoint needs a session of a `conseiller`.
+
+Pages are made here, whole; the page's script reads them again when it is told that something changed. Every refusal is
+a French sentence of `console.yml`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hmac
+import io
+import json
+import re
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from itsdangerous import URLSafeSerializer
+from sse_starlette.sse import EventSourceResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
+
+from actions import texts
+from actions.diagnostic import SLOTS
+from web import dossier, views
+from web.accounts import Account, Accounts
+from web.bilan import bilan
+from web.desk import TRY_MINUTES, Desk
+from web.door import Door, Refused, clean
+from web.followup import CALL_BACK_STATES, ISSUES, PAGE, STATES, FollowUp
+from web.records import digest
+from web.views import SAID
+
+COOKIE = "bon_moment_session"
+ROLE = "conseiller"
+LONGEST_NOTE = 4_000
+PERIODS = (7, 30)
+"""Days that the figures may cover."""
+Endpoint = Callable[[Request, Account], Awaitable[Response]]
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk of this application."""
+    return request.app.state.desk
+
+
+def door_of(request: Request) -> Door:
+    """The door behind it."""
+    return desk_of(request).door
+
+
+def accounts_of(request: Request) -> Accounts:
+    """The staff's accounts."""
+    return desk_of(request).accounts
+
+
+def followup_of(request: Request) -> FollowUp:
+    """The list of conversations."""
+    return desk_of(request).followup
+
+
+def wants_json(request: Request) -> bool:
+    """Whether the page's script asks, rather than a browser that shows the answer."""
+    return "application/json" in request.headers.get("accept", "")
+
+
+# ── sessions ──
+
+
+def csrf_of(request: Request, token: str) -> str:
+    """What a form of this session carries, so that no other site can send one."""
+    secret = door_of(request).settings.secret
+    return str(URLSafeSerializer(secret, salt="console").dumps(digest(token)))
+
+
+async def account_of(request: Request) -> Account:
+    """Whose session it is.
+
+    Raises:
+        Refused: no session (401), or not of a `conseiller` (403).
+    """
+    account = await run_in_threadpool(accounts_of(request).account_of, request.cookies.get(COOKIE, ""))
+    if account is None:
+        raise Refused(401, "session_expiree")
+    if account.role != ROLE:
+        raise Refused(403, "role_refuse")
+    return account
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form that was sent from a page of this session.
+
+    Raises:
+        Refused: the session's mark is missing or another's.
+    """
+    form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+    mark = request.headers.get("x-csrf-token") or form.get("csrf", "")
+    if not hmac.compare_digest(mark.encode(), csrf_of(request, request.cookies.get(COOKIE, "")).encode()):
+        raise Refused(403, "formulaire_perime")
+    return form
+
+
+def guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that only a `conseiller` reaches."""
+
+    async def checked(request: Request) -> Response:
+        return await endpoint(request, await account_of(request))
+
+    return checked
+
+
+async def sign_in(request: Request) -> Response:
+    """The page to sign in, and what it sends."""
+    if request.method != "POST":
+        return page(request, "connexion", erreur=None, identifiant="", suite=safe(request.query_params.get("suite")))
+    origin = request.headers.get("origin")
+    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+        raise Refused(403, "formulaire_perime")
+    form = await request.form()
+    login, password = str(form.get("identifiant") or "").strip().lower(), str(form.get("mot_de_passe") or "")
+    after = safe(str(form.get("suite") or ""))
+    tries, everywhere = desk_of(request).tries, desk_of(request).tries_everywhere
+    here = f"{login}@{request.client.host if request.client else '?'}"
+    account = None
+    error: Refused | None = None
+    if not (tries.allows(here, count=False) and everywhere.allows(login, count=False)):
+        error = Refused(429, "trop_essais", minutes=TRY_MINUTES)
+    else:
+        account = await run_in_threadpool(accounts_of(request).check, login, password)
+        if account is None:
+            tries.allows(here)
+            everywhere.allows(login)
+            error = Refused(401, "identifiants_faux")
+        elif account.role != ROLE:
+            error = Refused(403, "role_refuse")
+    if error or account is None:
+        assert error is not None
+        if wants_json(request):
+            # Not 401: that would say that the session is over, which is being mended here.
+            raise Refused(400 if error.status == 401 else error.status, error.said, **error.values)
+        answer = page(request, "connexion", erreur=sentence(error), identifiant=login, suite=after)
+        answer.status_code = error.status
+        return answer
+    token = await run_in_threadpool(accounts_of(request).open_session, account)
+    await run_in_threadpool(accounts_of(request).note, account, "connexion")
+    signed: Response = (
+        JSONResponse({"ok": True, "csrf": csrf_of(request, token), "aller": after})
+        if wants_json(request)
+        else RedirectResponse(after, status_code=303)
+    )
+    secure = request.url.scheme == "https"
+    signed.set_cookie(COOKIE, token, max_age=None, httponly=True, samesite="strict", secure=secure, path="/")
+    return signed
+
+
+async def sign_out(request: Request, account: Account) -> Response:
+    """End the session; what the account holds is handed back."""
+    await form_of(request)
+    await desk_of(request).leave(account)
+    await run_in_threadpool(accounts_of(request).close_session, request.cookies.get(COOKIE, ""))
+    await run_in_threadpool(accounts_of(request).note, account, "deconnexion")
+    answer = done(request, "/console/connexion", aller="/console/connexion")
+    answer.delete_cookie(COOKIE, path="/")
+    return answer
+
+
+def safe(path: str | None) -> str:
+    """A page of the console to go to: never another site."""
+    return path if path and re.fullmatch(r"/console(/[\w./-]*)?(\?[\w=&%.-]*)?", path, re.ASCII) else "/console"
+
+
+# ── pages ──
+
+
+def page(request: Request, name: str, **context: Any) -> Response:
+    """A page made from its template."""
+    templates: Jinja2Templates = request.app.state.templates
+    return templates.TemplateResponse(request, f"console/{name}.html", {**context, "telephone": views.PHONE})
+
+
+async def signed_page(request: Request, account: Account, name: str, tab: str, **context: Any) -> Response:
+    """A page of someone who has signed in."""
+    counts = await run_in_threadpool(followup_of(request).counts)
+    common = {
+        "moi": account,
+        "csrf": csrf_of(request, request.cookies.get(COOKIE, "")),
+        "onglet": tab,
+        "attente": counts["attente"],
+        "mots": SAID,
+    }
+    return page(request, name, **common, **context)
+
+
+def done(request: Request, back: str, **more: Any) -> Response:
+    """What was asked is done: said to the page's script, or shown by going `back`."""
+    return JSONResponse({"ok": True, **more}) if wants_json(request) else RedirectResponse(back, status_code=303)
+
+
+def link_of(conversation: str) -> str:
+    """The page of a conversation."""
+    return f"/console/c/{conversation}"
+
+
+def line_view(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of the list, as the page shows it."""
+    last = dossier.when(line["dernier_le"])
+    return {
+        **{name: line[name] for name in ("conversation", "reference", "origine", "nom", "etat", "approche")},
+        "lien": link_of(line["conversation"]),
+        "etat_texte": dossier.state(line),
+        "depuis": dossier.when(line["ouverte_le"]),
+        "dernier": {"de": line["dernier_de"], "texte": line["dernier_texte"] or "", **last},
+        "non_lu": bool(line["non_lu"]),
+        "attend": bool(line["attend"]),
+    }
+
+
+async def listing(request: Request, account: Account) -> Response:
+    """The conversations."""
+    state, words = request.query_params.get("etat", ""), clean(request.query_params.get("q", ""))[:200]
+    state = state if state in (*STATES, "attente") else ""
+    asked = request.query_params.get("page", "")
+    number = int(asked) if re.fullmatch(r"\d{1,4}", asked, re.ASCII) else 0
+    lines, more = await run_in_threadpool(followup_of(request).lines, state, words, number)
+    counts = await run_in_threadpool(followup_of(request).counts)
+    states = [{"valeur": "", "titre": SAID["filtre_toutes"], "nombre": sum(counts[s] for s in STATES)}]
+    for name in ("attente", "questionnaire", "verdict", "prise", "terminee"):
+        states.append({"valeur": name, "titre": SAID[f"filtre_{name}"], "nombre": counts[name]})
+    after = urlencode({"etat": state, "q": words, "page": number + 1})
+    return await signed_page(
+        request,
+        account,
+        "liste",
+        "conversations",
+        filtres={"etat": state, "q": words},
+        etats=states,
+        lignes=[line_view(line) for line in lines],
+        suite=f"/console?{after}" if more else None,
+        par_page=PAGE,
+    )
+
+
+async def known_line(request: Request) -> dict[str, Any]:
+    """The conversation that the address names.
+
+    Raises:
+        Refused: there is none.
+    """
+    line = await run_in_threadpool(followup_of(request).line, request.path_params["conversation"])
+    if line is None:
+        raise Refused(404, "conversation_absente")
+    return line
+
+
+async def tracker_of(request: Request, conversation: str) -> tuple[dict[str, str | None], list[dict[str, Any]]]:
+    """Answers and events of a conversation.
+
+    Raises:
+        Refused: Rasa does not answer.
+    """
+    found = await door_of(request).tracker(conversation, "ALL")
+    if found is None:
+        raise Refused(503, "guide_absent")
+    return views.known(found.get("slots") or {}), list(found.get("events") or [])
+
+
+async def about(request: Request, account: Account, line: dict[str, Any]) -> dict[str, Any]:
+    """What the pages of a conversation share."""
+    conversation = line["conversation"]
+    holder = await run_in_threadpool(followup_of(request).holder, conversation)
+    taken = {"nom": holder[1], "moi": holder[0] == account.id, **dossier.when(holder[2])} if holder else None
+    notes = await run_in_threadpool(followup_of(request).notes, conversation)
+    asked = await run_in_threadpool(followup_of(request).call_backs, conversation)
+    issue = line["issue"]
+    return {
+        "c": line_view(line),
+        "pris": taken,
+        "notes": [{**note, **dossier.when(note["le"])} for note in notes],
+        "rappels": [call_back_view(row) for row in reversed(asked)],
+        "etats_rappel": [{"valeur": s, "titre": SAID[f"rappel_{s}"]} for s in CALL_BACK_STATES],
+        "issues": [{"valeur": name, "titre": SAID[f"issue_{name}"]} for name in ISSUES],
+        "issue": {"titre": SAID[f"issue_{issue}"], **dossier.when(line["issue_le"])} if issue else None,
+    }
+
+
+def call_back_view(row: dict[str, Any]) -> dict[str, Any]:
+    """A request for a call back, as pages show it."""
+    reach = str(row["joindre"])
+    link = f"mailto:{reach}" if "@" in reach else "tel:" + re.sub(r"[^\d+]", "", reach)
+    return {
+        **{name: row[name] for name in ("id", "nom", "joindre", "message", "etat", "reference")},
+        "joindre_lien": link,
+        "etat_titre": SAID[f"rappel_{row['etat']}"],
+        "lien": link_of(row["conversation"]) if row["gardee"] else None,
+        "traite_par": row["preneur"],
+        **dossier.when(row["consentement_le"]),
+    }
+
+
+async def conversation_page(request: Request, account: Account) -> Response:
+    """One conversation: what was said, and beside it what it amounts to."""
+    line = await known_line(request)
+    conversation = line["conversation"]
+    given, events = await tracker_of(request, conversation)
+    if await run_in_threadpool(followup_of(request).read, conversation):
+        door_of(request).changed(conversation)
+    if request.headers.get("sec-fetch-mode", "navigate") == "navigate":
+        await run_in_threadpool(accounts_of(request).note, account, "ouvert", conversation)
+    return await signed_page(
+        request,
+        account,
+        "conversation",
+        "conversations",
+        **await about(request, account, {**line, "non_lu": False}),
+        fil=dossier.transcript(events),
+        reponses=dossier.answers(given, events),
+        progression=views.summary(given),
+        verdict=dossier.verdict(given),
+        en_ligne=door_of(request).listeners(conversation) > 0,
+    )
+
+
+async def script_page(request: Request, account: Account) -> Response:
+    """The script of a call."""
+    line = await known_line(request)
+    given, events = await tracker_of(request, line["conversation"])
+    shared = await about(request, account, line)
+    missing = {answer["slot"] for answer in dossier.answers(given, events) if answer["valeur"] is None}
+    return await signed_page(
+        request,
+        account,
+        "script",
+        "conversations",
+        **shared,
+        questions=dossier.questions(given, events),
+        manquantes=[texts.text(f"utter_nom_{slot}") for slot in SLOTS if slot in missing],
+        progression=views.summary(given),
+        verdict=dossier.verdict(given),
+        reference=line["reference"],
+        prevenir=SAID["prevenir"].format(jours=door_of(request).settings.retention_days),
+    )
+
+
+async def not_understood_page(request: Request, account: Account) -> Response:
+    """What the guide did not understand."""
+    said = request.query_params.get("filtre") == "dits"
+    rows = await run_in_threadpool(followup_of(request).not_understood, said)
+    left = len(rows) if not said else len(await run_in_threadpool(followup_of(request).not_understood, False))
+    groups = dossier.meanings()
+    return await signed_page(
+        request,
+        account,
+        "incompris",
+        "incompris",
+        filtre="dits" if said else "a_dire",
+        groupes=groups,
+        restants=left,
+        messages=[
+            {
+                "id": row["id"],
+                "question_nom": texts.text(f"utter_nom_{row['question']}") if row["question"] else None,
+                "texte": row["texte"],
+                "pris_pour_titre": SAID.get(f"sens_intent_{row['pris_pour']}"),
+                "certitude": round(100 * row["certitude"]) if row["certitude"] is not None else None,
+                "sens": row["sens"],
+                "par": row["nom"],
+                **dossier.when(row["le"]),
+            }
+            for row in rows[:200]
+        ],
+    )
+
+
+async def call_backs_page(request: Request, account: Account) -> Response:
+    """The requests for a call back."""
+    state = request.query_params.get("etat", "")
+    state = state if state in CALL_BACK_STATES else ""
+    rows = await run_in_threadpool(followup_of(request).call_backs, None, state)
+    return await signed_page(
+        request,
+        account,
+        "rappels",
+        "rappels",
+        rappels=[call_back_view(row) for row in rows],
+        etats_rappel=[{"valeur": s, "titre": SAID[f"rappel_{s}"]} for s in CALL_BACK_STATES],
+        filtre=state,
+    )
+
+
+def period(request: Request) -> int:
+    """The days that the figures cover."""
+    asked = request.query_params.get("jours", "")
+    return next((days for days in PERIODS if asked == str(days)), PERIODS[-1])
+
+
+def duration(seconds: float) -> str:
+    """A delay, as it is read."""
+    minutes = round(seconds / 60)
+    return SAID["secondes"].format(nombre=round(seconds)) if minutes < 2 else SAID["minutes"].format(nombre=minutes)
+
+
+def tables(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The figures as tables: `id`, `titre`, `phrase`, `lignes` of `nom`, `texte`, `valeur`, `part` (0 to 1)."""
+
+    def table(name: str, rows: list[tuple[str, float | None, str]], most: float | None = None) -> dict[str, Any]:
+        top = most if most is not None else max((value for _, value, _ in rows if value is not None), default=0)
+        lines = [
+            {"nom": words, "valeur": value, "texte": shown, "part": value / top if top and value is not None else None}
+            for words, value, shown in rows
+        ]
+        title, phrase = SAID[f"chiffre_{name}"], SAID[f"chiffre_{name}_phrase"]
+        return {"id": name, "titre": title, "phrase": phrase, "lignes": lines}
+
+    def count(words: str, number: int) -> tuple[str, float, str]:
+        return words, float(number), str(number)
+
+    days: dict[date, int] = found["jours"]
+    names = {v: texts.text(f"utter_titre_{v}") for v in found["verdicts"]}
+    questions = {slot: texts.text(f"utter_nom_{slot}") for slot in SLOTS if slot in found["abandons"]}
+    waits = found["delais"]
+    return [
+        table("jours", [count(day.strftime("%d/%m"), number) for day, number in sorted(days.items())]),
+        table(
+            "completion",
+            [
+                count(SAID["ligne_commencees"], found["commencees"]),
+                count(SAID["ligne_verdict"], found["verdict"]),
+                count(SAID["ligne_abandonnees"], found["abandonnees"]),
+            ],
+        ),
+        table("abandon", [count(questions[slot], found["abandons"][slot]) for slot in questions]),
+        table("verdicts", [count(names[v], n) for v, n in sorted(found["verdicts"].items(), key=lambda x: -x[1])]),
+        table("rappels", [count(SAID[f"rappel_{s}"], found["rappels"].get(s, 0)) for s in CALL_BACK_STATES]),
+        table(
+            "prise",
+            [
+                count(SAID["ligne_demandes"], found["demandes"]),
+                count(SAID["ligne_prises"], found["prises"]),
+                *([(SAID["ligne_delai_median"], None, duration(waits[0]))] if waits else []),
+                *([(SAID["ligne_delai_long"], None, duration(waits[1]))] if waits else []),
+            ],
+        ),
+        table(
+            "satisfaction",
+            [count(SAID["ligne_utile"], found["utile"]), count(SAID["ligne_pas_utile"], found["pas_utile"])],
+        ),
+    ]
+
+
+async def figures_page(request: Request, account: Account) -> Response:
+    """The figures."""
+    days = period(request)
+    found = await run_in_threadpool(followup_of(request).figures, days)
+    return await signed_page(request, account, "chiffres", "chiffres", jours=days, tableaux=tables(found))
+
+
+async def figures_csv(request: Request, account: Account) -> Response:
+    """The figures, for a spreadsheet."""
+    found = await run_in_threadpool(followup_of(request).figures, period(request))
+    await run_in_threadpool(accounts_of(request).note, account, "chiffres")
+    out = io.StringIO()
+    sheet = csv.writer(out, delimiter=";")
+    sheet.writerow(("tableau", "ligne", "valeur"))
+    for table in tables(found):
+        sheet.writerows((table["titre"], line["nom"], line["texte"]) for line in table["lignes"])
+    # Spreadsheets take UTF-8 for what it is only after this mark.
+    return attachment("\ufeff" + out.getvalue(), "text/csv", "bon-moment-chiffres.csv")
+
+
+def attachment(content: str | bytes, kind: str, name: str) -> Response:
+    """A file to keep."""
+    return Response(content, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+async def audit_page(request: Request, account: Account) -> Response:
+    """Who did what."""
+    rows = await run_in_threadpool(accounts_of(request).audit)
+    lines = [
+        {
+            "nom": row["nom"],
+            "action_texte": SAID[f"action_{row['action']}"],
+            "reference": row["reference"],
+            "lien": link_of(row["conversation"]) if row["conversation"] else None,
+            **dossier.when(row["le"]),
+        }
+        for row in rows
+    ]
+    return await signed_page(request, account, "journal", "journal", lignes=lines)
+
+
+async def events(request: Request, account: Account) -> Response:
+    """What the console's pages are told, as server-sent events."""
+    token = request.cookies.get(COOKIE, "")
+
+    async def still() -> bool:
+        return await run_in_threadpool(accounts_of(request).account_of, token) is not None
+
+    return EventSourceResponse(desk_of(request).stream(account, still), ping=15)
+
+
+# ── what is sent from the pages of a conversation ──
+
+
+async def begin_call(request: Request, account: Account) -> Response:
+    """A caller is on the line: begin a conversation, and read the script."""
+    await form_of(request)
+    script = link_of(await desk_of(request).begin_call(account)) + "/script"
+    return done(request, script, aller=script)
+
+
+async def take(request: Request, account: Account) -> Response:
+    """Take the conversation over."""
+    await form_of(request)
+    conversation = request.path_params["conversation"]
+    await desk_of(request).take(conversation, account)
+    return done(request, link_of(conversation))
+
+
+async def hand_back(request: Request, account: Account) -> Response:
+    """Let the guide go on."""
+    await form_of(request)
+    conversation = request.path_params["conversation"]
+    await desk_of(request).hand_back(conversation, account)
+    return done(request, link_of(conversation))
+
+
+async def speak(request: Request, account: Account) -> Response:
+    """Say something to the visitor."""
+    form = await form_of(request)
+    text = form.get("texte", "")
+    if len(text) > door_of(request).settings.longest_message:
+        raise Refused(413, "message_trop_long")
+    text = lines_of(text)
+    if not text:
+        raise Refused(400, "message_vide")
+    conversation = request.path_params["conversation"]
+    await desk_of(request).speak(conversation, account, text, form.get("cle", "")[:64])
+    return done(request, link_of(conversation))
+
+
+def lines_of(text: str) -> str:
+    """A text of several lines without control characters."""
+    return "\n".join(clean(line) for line in text.splitlines()).strip()
+
+
+async def typing(request: Request, account: Account) -> Response:
+    """The person writes."""
+    await form_of(request)
+    await desk_of(request).typing(request.path_params["conversation"], account)
+    return Response(status_code=204)
+
+
+async def add_note(request: Request, account: Account) -> Response:
+    """Keep a note for colleagues."""
+    form = await form_of(request)
+    text = lines_of(form.get("texte", "")[: LONGEST_NOTE + 1])
+    if not text:
+        raise Refused(400, "note_vide")
+    if len(text) > LONGEST_NOTE:
+        raise Refused(413, "note_trop_longue")
+    conversation = request.path_params["conversation"]
+    await door_of(request).keep(conversation, followup_of(request).add_note, account.id, text)
+    await run_in_threadpool(accounts_of(request).note, account, "note", conversation)
+    return done(request, link_of(conversation))
+
+
+async def note_answer(request: Request, account: Account) -> Response:
+    """Note a caller's answer."""
+    form = await form_of(request)
+    conversation = request.path_params["conversation"]
+    await desk_of(request).answer(conversation, account, form.get("slot", ""), form.get("valeur", ""))
+    return done(request, f"{link_of(conversation)}/script")
+
+
+async def add_call_back(request: Request, account: Account) -> Response:
+    """A caller asks to be called back, and has agreed to leave a name and a number."""
+    form = await form_of(request)
+    name, reach, message = (clean(form.get(field, "")) for field in ("nom", "joindre", "message"))
+    fault = views.call_back_faults(name, reach, message, agreed=form.get("accord") == "oui")
+    if fault:
+        raise Refused(400, next(iter(fault.values())))
+    conversation = request.path_params["conversation"]
+    await door_of(request).add_call_back(conversation, name, reach, message)
+    await run_in_threadpool(accounts_of(request).note, account, "rappel", conversation)
+    return done(request, f"{link_of(conversation)}/script")
+
+
+async def set_call_back(request: Request, account: Account) -> Response:
+    """What became of a request for a call back."""
+    form = await form_of(request)
+    state = form.get("etat", "")
+    if state not in CALL_BACK_STATES:
+        raise Refused(400, "rappel_inconnu")
+    number = request.path_params["numero"]
+    conversation = await run_in_threadpool(followup_of(request).set_call_back, number, state, account.id)
+    if conversation is None:
+        raise Refused(404, "rappel_inconnu")
+    await run_in_threadpool(accounts_of(request).note, account, "rappel", conversation)
+    door_of(request).changed(conversation)
+    return done(request, "/console/rappels")
+
+
+async def end_call(request: Request, account: Account) -> Response:
+    """The call is over, and what came of it."""
+    form = await form_of(request)
+    issue = form.get("issue", "")
+    if issue not in ISSUES:
+        raise Refused(400, "issue_inconnue")
+    conversation = request.path_params["conversation"]
+    await desk_of(request).end_call(conversation, account, issue)
+    return done(request, link_of(conversation), aller=link_of(conversation))
+
+
+async def new_code(request: Request, account: Account) -> Response:
+    """A code and a link by which a caller goes on on the web."""
+    await form_of(request)
+    line = await known_line(request)
+    conversation = line["conversation"]
+    door = door_of(request)
+    code = await door.new_code(conversation)
+    await run_in_threadpool(accounts_of(request).note, account, "code", conversation)
+    link = f"{request.base_url}conversation#bon-moment={code}"
+    return JSONResponse({"ok": True, "code": code, "lien": link, "minutes": door.settings.code_lifetime // 60})
+
+
+async def erase(request: Request, account: Account) -> Response:
+    """Erase the conversation everywhere, at the person's request."""
+    await form_of(request)
+    conversation = (await known_line(request))["conversation"]
+    await run_in_threadpool(accounts_of(request).note, account, "efface", conversation)
+    await door_of(request).erase(conversation)
+    return done(request, "/console", aller="/console")
+
+
+async def set_meaning(request: Request, account: Account) -> Response:
+    """What a message that was not understood meant."""
+    meaning = (await form_of(request)).get("sens", "")
+    known = {choice["valeur"] for group in dossier.meanings() for choice in group["choix"]}
+    if meaning and meaning not in known:
+        raise Refused(400, "sens_inconnu")
+    number = request.path_params["numero"]
+    if not await run_in_threadpool(followup_of(request).set_meaning, number, meaning or None, account.id):
+        raise Refused(404, "sens_inconnu")
+    await run_in_threadpool(accounts_of(request).note, account, "sens")
+    return done(request, "/console/incompris")
+
+
+async def document(request: Request, account: Account) -> Response:
+    """The verdict to send, as a PDF."""
+    line = await known_line(request)
+    given, _ = await tracker_of(request, line["conversation"])
+    if views.summary(given)["verdict"] is None or not line["reference"]:
+        raise Refused(409, "pas_de_verdict")
+    made = await run_in_threadpool(bilan, given, line["reference"], views.today())
+    await run_in_threadpool(accounts_of(request).note, account, "export", line["conversation"])
+    return attachment(made, "application/pdf", f"bon-moment-{line['reference']}.pdf")
+
+
+async def export(request: Request, account: Account) -> Response:
+    """All that is kept of one person, to hand over on request."""
+    line = await known_line(request)
+    conversation = line["conversation"]
+    given, events = await tracker_of(request, conversation)
+    shared = await about(request, account, line)
+    await run_in_threadpool(accounts_of(request).note, account, "export", conversation)
+    kept = {
+        "conversation": line_view(line),
+        "messages": dossier.transcript(events),
+        "reponses": given,
+        "rappels": shared["rappels"],
+        "notes": shared["notes"],
+        "avis_utile": await run_in_threadpool(door_of(request).records.opinion, conversation),
+    }
+    written = json.dumps(kept, ensure_ascii=False, indent=1, default=str)
+    return attachment(written, "application/json", f"bon-moment-{line['reference'] or 'conversation'}.json")
+
+
+# ── refusals ──
+
+
+def sentence(error: Refused) -> str:
+    """What a refusal says."""
+    return SAID[error.said].format(**error.values)
+
+
+def is_console(request: Request) -> bool:
+    """Whether the address is one of the console's."""
+    return request.url.path == "/console" or request.url.path.startswith("/console/")
+
+
+def refused(request: Request, error: Refused) -> Response:
+    """A refusal: said to the page's script, or as a page; without a session, the page to sign in."""
+    if wants_json(request) or request.url.path.endswith("/evenements"):
+        said = {"erreur": error.said, "texte": sentence(error)}
+        return JSONResponse(said, status_code=error.status)
+    if error.status == 401:
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        target = safe(here) if request.method == "GET" else "/console"
+        return RedirectResponse(f"/console/connexion?{urlencode({'suite': target})}", status_code=303)
+    answer = page(request, "refus", texte=sentence(error), retour="/console" if error.status != 403 else None)
+    answer.status_code = error.status
+    return answer
+
+
+def console_routes() -> list[Route]:
+    """The console's addresses. The application's `state.desk` is set once the door is open."""
+    of = "/console/c/{conversation}"
+    posts: dict[str, Endpoint] = {
+        "/console/deconnexion": sign_out,
+        "/console/appel": begin_call,
+        f"{of}/prendre": take,
+        f"{of}/rendre": hand_back,
+        f"{of}/message": speak,
+        f"{of}/frappe": typing,
+        f"{of}/note": add_note,
+        f"{of}/reponse": note_answer,
+        f"{of}/rappel": add_call_back,
+        f"{of}/rappels/{{numero:int}}": set_call_back,
+        f"{of}/issue": end_call,
+        f"{of}/code": new_code,
+        f"{of}/effacer": erase,
+        "/console/incompris/{numero:int}": set_meaning,
+        "/console/rappels/{numero:int}": set_call_back,
+    }
+    gets: dict[str, Endpoint] = {
+        "/console": listing,
+        "/console/evenements": events,
+        of: conversation_page,
+        f"{of}/script": script_page,
+        f"{of}/bilan.pdf": document,
+        f"{of}/export.json": export,
+        "/console/incompris": not_understood_page,
+        "/console/rappels": call_backs_page,
+        "/console/chiffres": figures_page,
+        "/console/chiffres.csv": figures_csv,
+        "/console/journal": audit_page,
+    }
+    return [
+        Route("/console/connexion", sign_in, methods=["GET", "POST"]),
+        *(Route(path, guarded(endpoint), methods=["POST"]) for path, endpoint in posts.items()),
+        *(Route(path, guarded(endpoint), methods=["GET"]) for path, endpoint in gets.items()),
+    ]

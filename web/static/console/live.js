@@ -1,0 +1,142 @@
+// What happens elsewhere, as it happens: the stream of events, the page read again, its title and its sound.
+
+import { login, read, renew, restore, said, say, signedIn } from "./send.js";
+import { bring } from "./regions.js";
+
+// Milliseconds in which several changes make one reading; figures and the log may lag a little.
+const CALM = /^\/console\/(chiffres|journal)/.test(location.pathname) ? 3_000 : 150;
+
+/** `before()` runs ahead of each update, `after(added)` with the elements it added; `gone()` if the page no longer exists. */
+export const around = { before: () => {}, after: () => {}, gone: () => {} };
+
+// ── the page, read again ──
+
+let running = null, queued = null, soon = null, over = false;
+
+/** Read the page again and bring it in line; resolves once a reading that began after the call is done. */
+export function refresh() {
+  if (running) return (queued ??= running.then(() => { queued = null; return start(); }));
+  return start();
+}
+
+function start() {
+  return (running = once().finally(() => { running = null; }));
+}
+
+async function once() {
+  const found = over ? null : await read(location.href);
+  if (!found || over) return;
+  if (found.status === 404) return around.gone();
+  if (found.status !== 200) return;
+  renew(found.page.querySelector('meta[name="csrf"]')?.content);
+  around.before();
+  const added = bring(found.page);
+  if (!added) return location.reload();
+  for (const part of added) restore(part);
+  around.after(added);
+  count();
+}
+
+function changed() {
+  soon ??= setTimeout(() => { soon = null; refresh(); }, CALM);
+}
+
+/** The page is of no more use: nothing is read any more. */
+export function close() {
+  over = true;
+  stream?.close();
+}
+
+// ── the stream ──
+
+const conversation = document.body.dataset.conversation;
+let stream = null, down = false, told = false, retry = null, wait = 1_000, notice = null;
+
+export function listen() {
+  if (over) return;
+  clearTimeout(retry);
+  stream?.close();
+  stream = new EventSource(`/console/evenements${conversation ? `?conversation=${encodeURIComponent(conversation)}` : ""}`);
+  const hear = (kind, act) => stream.addEventListener(kind, ({ data }) => {
+    const about = JSON.parse(data || "{}");
+    if (!conversation || !about.conversation || about.conversation === conversation) act(about);
+  });
+  stream.onopen = () => {
+    clearTimeout(notice);
+    wait = 1_000;
+    if (told) say(said.retablie);
+    if (down) refresh();
+    down = told = false;
+  };
+  stream.onerror = () => {
+    if (over) return;
+    if (!down) notice = setTimeout(() => { told = true; say(said.coupure, true); }, 3_000);
+    down = true;
+    // A refusal ends the stream for good: read the page, which says why, and try again later.
+    if (stream.readyState === EventSource.CLOSED) {
+      clearTimeout(retry);
+      retry = setTimeout(async () => { await refresh(); listen(); }, wait);
+      wait = Math.min(2 * wait, 30_000);
+    }
+  };
+  hear("change", changed);
+  hear("frappe", ({ de }) => de === "visiteur" && document.dispatchEvent(new Event("console:frappe")));
+  hear("effacee", () => (conversation ? around.gone() : changed()));
+  hear("fin_session", async () => {
+    stream.close();
+    if (await login()) return;
+    say(said.session_page, true);
+  });
+}
+signedIn.push(() => { if (!stream || stream.readyState === EventSource.CLOSED) { down = true; listen(); } });
+
+// ── title and sound ──
+
+const plain = document.title;
+const SOUND = "bon-moment:son";
+const toggle = document.getElementById("son");
+let audio = null, known = null;
+
+const wanted = () => { try { return localStorage.getItem(SOUND) === "oui"; } catch { return false; } };
+
+function ring() {
+  if (!wanted()) return;
+  try {
+    audio ??= new AudioContext();
+    audio.resume();
+    for (const [pitch, at] of [[660, 0], [880, 0.14]]) {
+      const tone = audio.createOscillator(), level = audio.createGain(), begin = audio.currentTime + at;
+      tone.frequency.value = pitch;
+      level.gain.setValueAtTime(0, begin);
+      level.gain.linearRampToValueAtTime(0.12, begin + 0.02);
+      level.gain.exponentialRampToValueAtTime(0.001, begin + 0.28);
+      tone.connect(level).connect(audio.destination);
+      tone.start(begin);
+      tone.stop(begin + 0.3);
+    }
+  } catch { /* this browser makes no sound */ }
+}
+
+/** Say in the title how many wait or were not read; ring when there is one more. */
+export function count() {
+  const waiting = Number(document.querySelector("[data-attente]")?.dataset.attente ?? 0);
+  const lines = [...document.querySelectorAll("[data-region=lignes] > [data-non-lu]")];
+  const total = waiting + lines.filter((line) => !line.hasAttribute("data-attend")).length;
+  document.title = total ? `(${total}) ${plain}` : plain;
+  const unread = new Set(lines.map((line) => line.dataset.cle));
+  if (known && (waiting > known.waiting || [...unread].some((one) => !known.unread.has(one)))) ring();
+  known = { waiting, unread };
+}
+
+function show() {
+  toggle?.setAttribute("aria-pressed", String(wanted()));
+}
+toggle?.addEventListener("click", () => {
+  try { localStorage.setItem(SOUND, wanted() ? "non" : "oui"); } catch { return; }
+  show();
+  say(wanted() ? said.son_actif : said.son_coupe);
+  ring();
+});
+show();
+// A browser lets a page make a sound only once it was touched.
+addEventListener("pointerdown", () => { if (wanted()) (audio ??= new AudioContext()).resume(); }, { once: true });
