@@ -211,6 +211,7 @@ def main() -> int:
                     "adresses",
                     page=page,
                     seul=page + "conversation",
+                    console=page + "console",
                     rasa=f"http://localhost:{env['RASA_PORT']}",
                     jeton=env["RASA_TOKEN"],
                 )

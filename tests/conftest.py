@@ -1,5 +1,5 @@
-"""What tests share, each started only for those that ask for it: the guide, on ports and a database of its own, and a
-PostgreSQL.
+"""What tests share, each started only for those that ask for it: the guide, on ports and a database of its own, a
+browser, and a PostgreSQL.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Error, sync_playwright
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -72,6 +73,22 @@ def guide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guide]:
         yield started
 
 
+# ── a browser ──
+
+
+@pytest.fixture(scope="module")  # No longer: Playwright's loop would be in the way of asynchronous tests.
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        try:
+            options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+            started = playwright.chromium.launch(executable_path=chromium, args=options)
+        except Error:
+            pytest.skip("AUCUN NAVIGATEUR : les essais dans la page n'ont pas eu lieu")
+        yield started
+        started.close()
+
+
 # ── PostgreSQL ──
 
 # Makes and starts a server in the present folder; stops it and removes the folder once the tests hang up or are killed.
@@ -112,7 +129,7 @@ class Postgres:
 def postgres_programs() -> Path | None:
     """The folder of PostgreSQL's programs, the newest where Debian puts several; None on a machine without."""
     if found := shutil.which("initdb"):
-        return Path(found).parent
+        return Path(found).resolve().parent
     folders = (initdb.parent for initdb in Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return max(folders, key=lambda folder: float(folder.parent.name), default=None)
 

@@ -50,7 +50,7 @@ def test_what_the_staff_say_becomes_examples_to_review(followup: FollowUp, capsy
         # What Rasa would take for a variable or an entity is words only.
         ("repondre", {"slot": "ambition", "valeur": "croissance", "en_contexte": True}, "- HOME   x (y) grandir\n"),
         ("faq", {"cible": "cout"}, "- c combien\n"),
-        ("hors_sujet", None, "- tarif du pain"),
+        ("hors_sujet", None, "- tarif du pain\n"),
     ]
 
 

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 from pypdf import PdfReader
 
 from tests.conftest import Guide, free_port
@@ -42,19 +41,6 @@ ANSWERS = [
     ("Oui, les deux", "Question 9 sur 9"),
     ("Non, aucune date", "Oui, c'est le bon moment"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        try:
-            options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-            started = playwright.chromium.launch(executable_path=chromium, args=options)
-        except Error:
-            pytest.skip("AUCUN NAVIGATEUR : les essais dans la page n'ont pas eu lieu")
-        yield started
-        started.close()
 
 
 @pytest.fixture

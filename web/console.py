@@ -582,7 +582,8 @@ async def add_call_back(request: Request, account: Account) -> Response:
     name, reach, message = (clean(form.get(field, "")) for field in ("nom", "joindre", "message"))
     fault = views.call_back_faults(name, reach, message, agreed=form.get("accord") == "oui")
     if fault:
-        raise Refused(400, next(iter(fault.values())))
+        # The visitor reads « rappel_… », the staff « appel_… »: the same faults, said to another person.
+        raise Refused(400, next(iter(fault.values())).removeprefix("r"))
     conversation = request.path_params["conversation"]
     await door_of(request).add_call_back(conversation, name, reach, message)
     await run_in_threadpool(accounts_of(request).note, account, "rappel", conversation)

@@ -17,7 +17,7 @@ from sqlalchemy import and_, case, desc, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from actions.diagnostic import diagnostiquer, manquantes, parcours
-from actions.references import REFERENCES, engine
+from actions.references import LENGTH, REFERENCES, engine
 from actions.restitution import key
 from web.spelling import candidates, heard
 from web.tables import (
@@ -207,10 +207,12 @@ class FollowUp:
         query = self._lines(at)
         if state:
             query = query.where(self._waits(state_of(at)) if state == "attente" else state_of(at) == state)
-        patterns = candidates(heard(words)) if words else []
-        for near, tried in ((False, patterns[:1]), (True, patterns[1:])):
-            code = or_(False, *[REFERENCES.c.reference.like(pattern) for pattern in tried])
-            found, more = self._page(query.where(code), page) if tried else ([], False)
+        code = heard(words) if words else ""
+        patterns = candidates(code)
+        whole = 1 if len(code) == LENGTH else 0
+        for near, tried in ((False, patterns[:whole]), (True, patterns[whole:])):
+            spelled = or_(False, *[REFERENCES.c.reference.like(pattern) for pattern in tried])
+            found, more = self._page(query.where(spelled), page) if tried else ([], False)
             if found:
                 return [{**line, "approche": near} for line in found], more
         for word in searched(words).split():

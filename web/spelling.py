@@ -65,7 +65,7 @@ def candidates(code: str) -> list[str]:
     """SQL LIKE patterns of the references stored (`HA7R-3W4J`, `_` for any sign) that `code` may be, likeliest first.
 
     `code` is what `heard` gives, or a reference. For 8 signs: as they are, two neighbours exchanged, one sign wrong;
-    for 7, one missing; for 9, one too many; for 4 to 6, the beginning or the end. Else none.
+    for 7, one missing, the last first; for 9, one too many; for 4 to 6, the beginning or the end. Else none.
     """
     signs = "".join(sign for sign in code.upper() if sign in ALPHABET)
     size = len(signs)
@@ -74,7 +74,7 @@ def candidates(code: str) -> list[str]:
         exchanged = [signs[:i] + signs[i + 1] + signs[i] + signs[i + 2 :] for i in range(size - 1)]
         patterns = [signs, *exchanged, *(f"{signs[:i]}_{signs[i + 1 :]}" for i in range(size))]
     elif size == LENGTH - 1:
-        patterns = [f"{signs[:i]}_{signs[i:]}" for i in range(LENGTH)]
+        patterns = [f"{signs[:i]}_{signs[i:]}" for i in range(size, -1, -1)]
     elif size == LENGTH + 1:
         patterns = [signs[:i] + signs[i + 1 :] for i in range(size)]
     elif SHORTEST <= size < LENGTH:
@@ -94,7 +94,7 @@ def _words() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _lexicon() -> dict[str, tuple[str, str]]:
-    """What each phrase of `epellation.yml` is for (the name of its list), and the signs, or the number, that it says."""
+    """What each phrase of `epellation.yml` is for (the name of its list), and the signs or the number it says."""
     words = _words()
     lists = [(use, said, of) for use in ("noms", "nombres", "mots", "fois") for said, of in words[use].items()]
     lists += [("autour", "", of) for of in words["autour"]] + [(use, "", words[use]) for use in ("comme", "jamais")]
@@ -126,7 +126,7 @@ def _pieces(typed: str) -> list[Piece | None]:
 
 def _named(last: Piece, word: str) -> Piece:
     """`last` after « comme `word` »: the word tells its letter, unless the letter stands in it ("X comme taxi")."""
-    if len(last.said) != 1 or not word:
+    if len(last.said) != 1 or not word.isalnum():
         return last
     if last.said.isdigit() or last.said.lower() in word:
         return Piece(last.said)
@@ -167,9 +167,9 @@ def _options(found: list[Piece | None]) -> Iterator[list[Piece]]:
     yield from sorted(runs, key=lambda run: abs(LENGTH - sum(len(piece.said) for piece in run)))
     for run in runs:
         for first in range(len(run)):
-            for end in range(len(run), first, -1):
-                dropped = run[:first] + run[end:]
-                if sum(len(p.said) for p in run[first:end]) == LENGTH and all(p.usual for p in dropped):
+            for end in range(first + 1, min(first + LENGTH, len(run)) + 1):
+                around = run[:first] + run[end:]
+                if all(p.usual for p in around) and sum(len(p.said) for p in run[first:end]) == LENGTH:
                     yield run[first:end]
     yield from (option for option in alone if not option[0].said.isalpha())
 
@@ -178,8 +178,10 @@ def _signs(option: list[Piece]) -> str:
     """The signs of the alphabet that these pieces mean; "" where they are more likely no reference."""
     said = "".join(piece.said for piece in option)
     doubts = sum(piece.doubts for piece in option) + sum(sign not in ALPHABET for sign in said)
-    if len(said) > LENGTH + 1 or doubts > (len(said) - SHORTEST) // 2 or len(set(said)) <= len(said) // 4:
+    if len(said) > LENGTH + 1 or doubts > (len(said) - SHORTEST) // 2:
         return ""
+    if said.isalpha() and len(set(said)) <= len(said) // 4:
+        return ""  # "xxxx", "ha ha ha ha".
     letters = [piece for piece in option if not piece.said.isdigit()]
     if not letters and (len(option) > 1 or len(said) != LENGTH or doubts):
         return ""  # A telephone number, an amount, a date.

@@ -3,7 +3,7 @@
 import { along, listenToKeys } from "./console/keys.js";
 import { around, close, count, listen, refresh } from "./console/live.js";
 import * as script from "./console/script.js";
-import { forget, restore, said, say, send, submit } from "./console/send.js";
+import { forget, restore, said, say, submit } from "./console/send.js";
 
 const { page, conversation } = document.body.dataset;
 const signed = document.getElementById("session") !== null;

@@ -364,8 +364,7 @@ export class Guide {
 
   #add(message, announce) {
     if (!message.texte && !message.boutons?.length && !message.carte) return null;
-    const { genre } = message; // Of what a person says: « message », or a line between the bubbles.
-    if (genre === "reponse") message = { ...message, texte: fill(this.said.note, message) };
+    const { genre } = message; // Of what a person says: « message », or a line between the bubbles, which names its author.
     const box = make("li", { className: `message ${message.de} ${genre ?? ""}` });
     const who = genre ? genre === "message" && message.nom : this.said[message.de];
     if (who) box.append(make("span", { className: "qui", textContent: who }));

@@ -23,7 +23,8 @@ export function listenToKeys(other) {
     const { target } = event;
     const field = target.closest?.("input, textarea, select, [contenteditable]");
     if (event.key === "Escape" && field && !target.closest("dialog")) {
-      (field.closest("section, main")?.querySelector("[tabindex]") ?? document.getElementById("contenu")).focus();
+      const near = [...(field.closest("section, main")?.querySelectorAll("[tabindex]") ?? [])].find(visible);
+      (near ?? document.getElementById("contenu")).focus();
       return;
     }
     if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || field) return;

@@ -13,7 +13,7 @@ function pending(view) {
 /** Show what the address says, or where the call stands. */
 export function show(focus = false) {
   if (!views().length) return;
-  const view = named() ?? (document.querySelector("[data-repondue]") ? pending(null) : document.getElementById("debut"));
+  const view = named() ?? document.getElementById(current) ?? (document.querySelector("[data-repondue]") ? pending(null) : document.getElementById("debut"));
   const moved = view.id !== current;
   current = view.id;
   for (const one of views()) one.hidden = one !== view;
@@ -23,10 +23,12 @@ export function show(focus = false) {
   }
   const place = views().indexOf(view);
   for (const button of document.querySelectorAll("[data-pas]")) button.disabled = !views()[place + Number(button.dataset.pas)];
+  // The question that had the keyboard is no longer asked.
+  if (document.activeElement.closest("[data-vue][hidden]")) focus = true;
   if (!moved && !focus) return;
   view.closest(".gauche").scrollTop = 0;
   document.querySelector(".plan [aria-current]")?.scrollIntoView({ block: "nearest" });
-  if (focus) view.querySelector("h2").focus({ preventScroll: false });
+  if (focus) view.querySelector("h2").focus({ preventScroll: true });
 }
 
 function go(view) {
@@ -50,6 +52,10 @@ export function begin() {
   document.addEventListener("click", (event) => {
     const way = event.target.closest("[data-pas]");
     if (way) step(Number(way.dataset.pas));
+    if (event.target.closest(".plan a")?.hash === location.hash) { // No change of address would be told.
+      event.preventDefault();
+      show(true);
+    }
     if (event.target.closest("[data-premiere]")) {
       event.preventDefault();
       go(pending(null));

@@ -24,7 +24,7 @@ export function renew(value) {
 
 /** Called once the person has signed in again. */
 export const signedIn = [];
-let asking = null;
+let asking = null, later = false;
 
 /** Ask who it is, in place; false if the person would rather not now. Everybody who asks meanwhile gets the same answer. */
 export function login() {
@@ -35,6 +35,7 @@ export function login() {
     box.showModal();
   }).then((ok) => {
     asking = null;
+    later = !ok;
     if (ok) for (const act of signedIn) act();
     return ok;
   }));
@@ -95,7 +96,11 @@ export async function read(url) {
       const page = new DOMParser().parseFromString(await answer.text().catch(() => ""), "text/html");
       return { status: answer.status, page };
     }
-    if (!(await login())) return null;
+    // Whoever said « later » is asked again by what they do, not by what happens elsewhere.
+    if (later || !(await login())) {
+      say(said.session_page, true);
+      return null;
+    }
   }
 }
 
@@ -136,6 +141,7 @@ export async function submit(form, submitter, after) {
   keyed(form);
   const alert = form.querySelector(".alerte");
   const body = new URLSearchParams(new FormData(form, submitter));
+  const focusOn = form.dataset.focus; // The form may become another one meanwhile.
   const before = new Map(typed(form).map((field) => [field, field.value]));
   occupy(form, true);
   const { ok, status: code, data } = await send(form.getAttribute("action"), body);
@@ -167,7 +173,7 @@ export async function submit(form, submitter, after) {
   if (form.dataset.fait) say(form.dataset.fait);
   const focus = await after(form, data);
   occupy(form, false);
-  (focus ?? (form.dataset.focus && document.querySelector(form.dataset.focus)))?.focus();
+  (focus ?? (focusOn && document.querySelector(focusOn)))?.focus();
   return true;
 }
 
