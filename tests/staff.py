@@ -134,8 +134,10 @@ class Visitor:
         return self._sent(self.send(texte=text), answered)
 
     def choose(self, title: str, answered: bool = True) -> list[dict[str, Any]]:
-        self.sees("Question")
-        return self._sent(self.send(choix=self.choices[title]), answered)
+        """Press a button that was offered, named by how its title begins."""
+        self.messages()
+        choice = next(choice for offered, choice in reversed(self.choices.items()) if offered.startswith(title))
+        return self._sent(self.send(choix=choice), answered)
 
     def _sent(self, key: str, answered: bool) -> list[dict[str, Any]]:
         ends = [f"{key}:1"] if answered else [f"{key}:0"]

@@ -239,21 +239,19 @@ def test_handing_back_asks_the_open_question_again(lea: Staff, visitor: Visitor)
     visitor.say("je préfère vous le dire à vous", answered=False)
     lea.does(page + "/rendre")
     seen = visitor.sees("Question 2 sur 9")
-    assert "assistant" in plain(seen[-2]["texte"])
+    assert any("assistant" in plain(message["texte"]) for message in seen[-3:])
     assert seen[-1]["boutons"]
     assert visitor.history()["conseiller"] is None
     # What was said to the person stored nothing, and the questionnaire goes on.
     assert visitor.http.get("/api/conversation").json()["repondues"] == 1
-    visitor.choose("Aucun")
+    visitor.choose("Aucune")
     visitor.sees("Question 3 sur 9")
 
 
 def test_a_button_pressed_while_the_person_comes_is_not_lost(lea: Staff, visitor: Visitor) -> None:
     visitor.messages()
     lea.does(page_of(visitor.conversation) + "/prendre")
-    visitor.choose("Pas certifié", answered=False) if False else visitor._sent(
-        visitor.send(choix=visitor.choices["Pas certifié"]), answered=False
-    )
+    visitor.choose("Pas certifié", answered=False)
     assert visitor.http.get("/api/conversation").json()["repondues"] == 1
     lea.does(page_of(visitor.conversation) + "/rendre")
     visitor.sees("Question 2 sur 9")
@@ -290,7 +288,7 @@ def test_closing_the_browser_hands_back_after_a_while(guide: Guide, visitor: Vis
         long_ago = now() - timedelta(minutes=3)
         connection.execute(update(ACCOUNTS).where(ACCOUNTS.c.identifiant == staff.login).values(vu_le=long_ago))
     seen = visitor.sees("Question 1 sur 9")
-    assert "Zoé Roy" in seen[-2]["texte"]
+    assert any("Zoé Roy a dû s'absenter" in plain(message["texte"]) for message in seen[-3:])
     assert "Suivie par" not in staff.text(page_of(visitor.conversation))
 
 
@@ -334,11 +332,11 @@ def test_a_conversation_that_does_not_exist_is_said(lea: Staff, path: str) -> No
 
 def test_the_page_shows_what_was_said_for_each_answer(lea: Staff, visitor: Visitor) -> None:
     visitor.say("on n'est pas certifiés du tout")
-    visitor.choose("Aucun")
+    visitor.choose("Aucune")
     visitor.sees("Question 3 sur 9")
     answers = region(lea.text(page_of(visitor.conversation)), "reponses")
     assert re.search(r"Pas certifié.*on n'est pas certifiés du tout", answers, re.S)
-    assert "Aucun" in answers
+    assert "Aucune" in answers
 
 
 def test_hostile_text_is_shown_as_text(lea: Staff, visitor: Visitor) -> None:
@@ -405,8 +403,7 @@ def test_a_call_is_led_in_any_order_to_the_same_verdict_and_goes_on_on_the_web(g
     script = page_of(conversation) + "/script"
     shown = lea.text(script)
     assert re.search(r"[A-Z0-9]{4}-[A-Z0-9]{4}", shown)
-    answered(lea, conversation, dict(reversed(list(CALL.items()))[:4] if False else list(CALL.items())[::-1][:4]))
-    assert "Échéance" in shown or "échéance" in shown
+    answered(lea, conversation, dict(reversed(list(CALL.items())[4:])))
     lea.does(page_of(conversation) + "/note", texte="Parle vite, rappeler le matin")
     assert "Parle vite" in lea.text(script)
     code = lea.does(page_of(conversation) + "/code")
@@ -415,7 +412,7 @@ def test_a_call_is_led_in_any_order_to_the_same_verdict_and_goes_on_on_the_web(g
     assert caller.history()["conseiller"] == "Léa Martin"
     lea.does(page_of(conversation) + "/issue", issue="reflexion")
     caller.sees("Question 1 sur 9")
-    for title in ("Pas certifié", "Aucun", "Oui", "Grandir"):
+    for title in ("Pas certifié", "Aucune", "Oui", "Grandir"):
         caller.choose(title)
     last = until(lambda: [m for m in caller.messages() if m.get("carte")], "a verdict on the web")
     assert "bon moment" in plain(last[-1]["carte"]["titre"]).lower()
@@ -464,7 +461,7 @@ def test_a_reference_is_found_however_it_is_spelled(guide: Guide, lea: Staff) ->
     spelled = [
         reference,
         reference.lower().replace("-", ""),
-        " ".join(reference.replace("-", " tiret ")),
+        " ".join(reference[:4]) + " tiret " + " ".join(reference[5:]),
         reference[:2] + wrong + reference[3:],  # One sign misheard.
         reference[:-1],  # One forgotten.
     ]

@@ -43,7 +43,7 @@ from actions.diagnostic import diagnostiquer
 from actions.references import METADATA, REFERENCES, reference_of
 from migrations import LOCK, migrate
 from scripts.run import ROOT
-from tests.conftest import Guide
+from tests.conftest import Guide, Postgres
 from web.records import Records
 from web.tables import AUDIT, CALL_BACKS, moment, now
 
@@ -180,10 +180,10 @@ def fill(base: Engine, conversation: str, at: datetime) -> None:
     made: dict[Column[Any], Any] = {}
     with base.begin() as connection:
         for table in METADATA.sorted_tables:
-            own = [c for c in table.columns if not (c.primary_key and isinstance(c.type, Integer))]
-            (identity,) = connection.execute(table.insert().values({c: value(c) for c in own})).inserted_primary_key
-            (primary,) = table.primary_key.columns
-            made[primary] = identity
+            numbered = {c for c in table.primary_key.columns if isinstance(c.type, Integer) and not c.foreign_keys}
+            row = {c: value(c) for c in table.columns if c not in numbered}
+            identity = connection.execute(table.insert().values(row)).inserted_primary_key
+            made.update(zip(table.primary_key.columns, identity, strict=True))
         add_event(connection, conversation, at)
 
 
@@ -295,7 +295,7 @@ def test_what_an_earlier_version_kept_is_used_and_erased_as_the_rest(base: Engin
     assert records.is_open(ANOTHER) and len(records.call_backs(ANOTHER)) == 1
 
 
-def test_several_processes_that_start_together_all_find_their_tables(postgres: Any) -> None:
+def test_several_processes_that_start_together_all_find_their_tables(postgres: Postgres) -> None:
     """All are held at the door until each has come to it, so that none is late by luck."""
     program = "import sys; from actions.references import engine; engine(sys.argv[1])"
     waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")

@@ -170,7 +170,8 @@ async def sign_out(request: Request, account: Account) -> Response:
 
 def safe(path: str | None) -> str:
     """A page of the console to go to: never another site."""
-    return path if path and re.fullmatch(r"/console(/[\w./-]*)?(\?[\w=&%.-]*)?", path, re.ASCII) else "/console"
+    ours = path and re.fullmatch(r"/console(/[\w-]+(\.\w+)?)*(\?[\w=&%.+-]*)?", path, re.ASCII)
+    return path if path and ours else "/console"
 
 
 # ── pages ──
