@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine
 
 HERE = Path(__file__).parent
 LOCK = 2_026_110
-"""Of PostgreSQL: one process at a time brings a database up to date."""
+"""The name of the lock, on PostgreSQL."""
 
 
 def migrate(engine: Engine) -> None:
@@ -26,7 +26,10 @@ def migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(HERE).replace("%", "%%"))
     with engine.begin() as connection:
+        # One process at a time, and a step that fails leaves nothing of itself.
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        elif engine.dialect.name == "sqlite":
+            connection.execute(text("BEGIN IMMEDIATE"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -136,9 +136,13 @@ def test_the_mark_of_a_colleague_is_not_mine(lea: Staff, omar: Staff) -> None:
     assert refused.status_code == 403
 
 
-def test_another_site_cannot_sign_someone_in(guide: Guide) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [{"origin": "https://ailleurs.example"}, {"origin": "null"}, {"origin": "null", "sec-fetch-site": "cross-site"}],
+)
+def test_another_site_cannot_sign_someone_in(guide: Guide, headers: dict[str, str]) -> None:
     staff = Staff(guide)
-    staff.http.headers["origin"] = "https://ailleurs.example"
+    staff.http.headers.update(headers)
     assert staff.sign_in().status_code == 403
 
 

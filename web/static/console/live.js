@@ -1,6 +1,6 @@
 // What happens elsewhere, as it happens: the stream of events, the page read again, its title and its sound.
 
-import { login, read, renew, restore, said, say, signedIn } from "./send.js";
+import { login, read, renew, restore, said, say, settled, signedIn } from "./send.js";
 import { bring } from "./regions.js";
 
 // Milliseconds in which several changes make one reading; figures and the log may lag a little.
@@ -31,7 +31,7 @@ async function once() {
   renew(found.page.querySelector('meta[name="csrf"]')?.content);
   around.before();
   const added = bring(found.page);
-  if (!added) return location.reload();
+  if (!added) return (await settled()) || location.reload(); // Where a form leads goes first.
   for (const part of added) restore(part);
   around.after(added);
   count();
@@ -88,7 +88,7 @@ export function listen() {
     say(said.session_page, true);
   });
 }
-signedIn.push(() => { if (!stream || stream.readyState === EventSource.CLOSED) { down = true; listen(); } });
+signedIn.push(() => { down = true; listen(); }); // The former stream is of the session that is over.
 
 // ── title and sound ──
 

@@ -107,6 +107,15 @@ export async function read(url) {
 // ── forms ──
 
 const busy = new WeakSet();
+const underWay = new Set();
+let leaving = false;
+
+/** Resolves once nothing is under way; true if the page is about to be left. */
+export async function settled() {
+  await Promise.allSettled(underWay);
+  return leaving;
+}
+
 function occupy(form, on) {
   if (on) busy.add(form);
   else busy.delete(form);
@@ -144,7 +153,10 @@ export async function submit(form, submitter, after) {
   const focusOn = form.dataset.focus; // The form may become another one meanwhile.
   const before = new Map(typed(form).map((field) => [field, field.value]));
   occupy(form, true);
-  const { ok, status: code, data } = await send(form.getAttribute("action"), body);
+  const sending = send(form.getAttribute("action"), body);
+  underWay.add(sending);
+  const { ok, status: code, data } = await sending;
+  underWay.delete(sending);
   if (!ok) {
     occupy(form, false);
     const onPage = !alert || code === 0;
@@ -166,6 +178,7 @@ export async function submit(form, submitter, after) {
   const next = form.dataset.aller ?? data.aller;
   if (form.dataset.depart !== undefined) forget();
   if (next) {
+    leaving = true;
     location.assign(next);
     return true;
   }
