@@ -12,7 +12,7 @@ import io
 import json
 import re
 from collections.abc import Awaitable, Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -430,11 +430,13 @@ def tables(found: dict[str, Any]) -> list[dict[str, Any]]:
         return words, float(number), str(number)
 
     days: dict[date, int] = found["jours"]
+    begun = min((day for day, number in days.items() if number), default=max(days))
+    shown = [(day, number) for day, number in sorted(days.items()) if day >= begun or day > max(days) - timedelta(7)]
     names = {v: texts.text(f"utter_titre_{v}") for v in found["verdicts"]}
     questions = {slot: texts.text(f"utter_nom_{slot}") for slot in SLOTS if slot in found["abandons"]}
     waits = found["delais"]
     return [
-        table("jours", [count(day.strftime("%d/%m"), number) for day, number in sorted(days.items())]),
+        table("jours", [count(day.strftime("%d/%m"), number) for day, number in shown]),
         table(
             "completion",
             [

@@ -100,10 +100,10 @@ class FollowUp:
         """
         with self._engine.begin() as connection:
             before = connection.execute(select(_C.question).where(_C.conversation == conversation)).scalar()
-            if said is not None:
-                self._said(connection, conversation, "visiteur", said)
             last = next((m["text"] for m in reversed(messages) if m.get("text")), None)
-            if last is not None:
+            if said is not None:  # The list shows the visitor's own words; its state says where the guide is.
+                self._said(connection, conversation, "visiteur", said)
+            elif last is not None:
                 self._said(connection, conversation, "guide", last)
             for message in messages:
                 data = message.get("custom")
