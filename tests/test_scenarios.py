@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from actions.texts import DOMAIN
 from tests.conftest import HERE, Conversation
 
 pytestmark = pytest.mark.bot
@@ -63,6 +64,24 @@ def test_scenario(scenario: dict[str, Any], conversation: Conversation) -> None:
         if "reponses" in step:
             assert {slot: now.get(slot) for slot in step["reponses"]} == step["reponses"], where
         stored = now
+
+
+INTENTS = [i if isinstance(i, str) else next(iter(i)) for i in yaml.safe_load(DOMAIN.read_text("utf-8"))["intents"]]
+
+
+@pytest.mark.parametrize("where", ["before", "within", "after"])
+@pytest.mark.parametrize("intent", INTENTS)
+def test_whatever_is_asked_is_answered_once(conversation: Conversation, intent: str, where: str) -> None:
+    """Before the questionnaire, within it, after the verdict: no silence, and nothing said over and over."""
+    if where != "before":
+        conversation.say("/demarrer")
+        conversation.choose("certifie")
+    while where == "after" and conversation.custom("question"):
+        conversation.choose("inconnu")
+    conversation.say(f"/{intent}")
+    said = [message["text"] for message in conversation.messages if "text" in message]
+    assert said
+    assert len(set(said)) == len(said), said
 
 
 def as_list(said: str | list[str] | None) -> list[str]:
