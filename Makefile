@@ -45,8 +45,8 @@ incompris: .venv/installed ## liste les messages non compris, en tableau (CSV)
 exemples: .venv/installed ## ce que l'équipe a dit des messages non compris, en exemples à relire (YAML)
 	@$(PYTHON) -m scripts.exemples
 
-compte: .venv/installed ## un compte de la console : IDENTIFIANT=lea NOM="Léa Martin" ROLE=conseiller ; FERMER=oui le ferme
-	@$(PYTHON) -m scripts.compte $(if $(IDENTIFIANT),--identifiant "$(IDENTIFIANT)") $(if $(NOM),--nom "$(NOM)") $(if $(ROLE),--role "$(ROLE)") $(if $(FERMER),--fermer)
+compte: .venv/installed ## un compte de la console : IDENTIFIANT=lea NOM="Léa Martin" ROLE=conseiller ; MOT_DE_PASSE=oui en donne un nouveau, FERMER=oui le ferme
+	@$(PYTHON) -m scripts.compte $(if $(IDENTIFIANT),--identifiant "$(IDENTIFIANT)") $(if $(NOM),--nom "$(NOM)") $(if $(ROLE),--role "$(ROLE)") $(if $(MOT_DE_PASSE),--mot-de-passe) $(if $(FERMER),--fermer)
 
 purge: .venv/installed ## efface les conversations plus vieilles que la durée de conservation
 	@$(PYTHON) -m scripts.purge

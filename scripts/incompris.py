@@ -1,8 +1,8 @@
 """The messages that the guide did not understand (`make incompris`), as a table to read and to learn from.
 
 One line for each: the day, the question then open, what was typed, what it was taken for, how surely, and what the
-staff say it meant. The table is CSV on standard output, made for a spreadsheet; conversations are not named in it. How to use
-it: `docs/messages-non-compris.md`.
+staff say it meant. The table is CSV on standard output, made for a spreadsheet; conversations are not named in it.
+How to use it: `docs/messages-non-compris.md`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from scripts.run import configuration
 from scripts.texts import say
 from web.followup import FollowUp
+from web.tables import ZONE
 
 HEADER = ("jour", "question", "message", "pris_pour", "certitude", "sens")
 
@@ -22,7 +23,7 @@ def lines(followup: FollowUp) -> list[tuple[str, ...]]:
     found = []
     for row in reversed(followup.not_understood()):
         sure = f"{row['certitude']:.2f}" if row["certitude"] is not None else ""
-        day = row["le"].astimezone().date().isoformat()
+        day = row["le"].astimezone(ZONE).date().isoformat()
         cells = (day, row["question"], row["texte"], row["pris_pour"], sure, row["sens"])
         # A cell that begins like a formula is shown, not computed, by spreadsheets.
         found.append(

@@ -192,6 +192,15 @@ def test_signing_out_ends_the_session_and_hands_back(guide: Guide, visitor: Visi
     assert visitor.history()["conseiller"] is None
 
 
+def test_trying_many_logins_from_one_address_is_stopped(guide: Guide) -> None:
+    with httpx.Client(base_url=guide.door, timeout=60, headers={"accept": "application/json"}) as http:
+        answers = [
+            http.post("/console/connexion", data={"identifiant": f"nul{n}", "mot_de_passe": "x"}).status_code
+            for n in range(6 * TRIES + 1)
+        ]
+    assert answers[-1] == 429
+
+
 def test_a_closed_account_opens_nothing_and_its_sessions_end(guide: Guide) -> None:
     staff = Staff(guide)
     assert Accounts(guide.database).close(staff.login)
@@ -278,6 +287,29 @@ def test_two_staff_cannot_hold_the_same(lea: Staff, omar: Staff, visitor: Visito
     lea.does(page + "/rendre")
     omar.does(page + "/prendre")
     visitor.sees("Omar Diallo")
+
+
+def test_messages_without_a_key_are_each_said(lea: Staff, visitor: Visitor) -> None:
+    page = page_of(visitor.conversation)
+    lea.does(page + "/prendre")
+    lea.does(page + "/message", texte="premier")
+    lea.does(page + "/message", texte="second")
+    assert [m["texte"] for m in visitor.messages()[-2:]] == ["premier", "second"]
+
+
+def test_the_same_form_sent_twice_is_done_once(lea: Staff, visitor: Visitor) -> None:
+    page = page_of(visitor.conversation)
+    headers = {"x-csrf-token": lea.csrf, "idempotency-key": "0123456789abcdef"}
+    for _ in range(2):
+        assert lea.http.post(page + "/note", data={"texte": "une seule fois"}, headers=headers).status_code == 200
+    assert lea.text(page).count("une seule fois") == 1
+
+
+def test_a_colleague_cannot_erase_what_one_holds(lea: Staff, omar: Staff, visitor: Visitor) -> None:
+    page = page_of(visitor.conversation)
+    lea.does(page + "/prendre")
+    assert omar.post(page + "/effacer").status_code == 409
+    assert "Question 1" in lea.text(page)
 
 
 def test_who_holds_nothing_cannot_speak(lea: Staff, visitor: Visitor) -> None:
@@ -369,8 +401,10 @@ def test_the_list_tells_the_state_and_the_step(lea: Staff, visitor: Visitor) -> 
     assert "Suivie par Léa Martin" in line()
     assert visitor.conversation not in lea.text("/console?etat=attente")
     visitor.say("merci d'être là", answered=False)
-    assert visitor.conversation in lea.text("/console?etat=attente")  # Wrote, and was not read.
+    assert visitor.conversation in lea.text("/console?etat=attente")  # Wrote, and was not answered.
     lea.text(page_of(visitor.conversation))
+    assert visitor.conversation in lea.text("/console?etat=attente")
+    lea.does(page_of(visitor.conversation) + "/message", texte="Avec plaisir")
     assert visitor.conversation not in lea.text("/console?etat=attente")
     lea.does(page_of(visitor.conversation) + "/issue", issue="devis")
     assert "Terminée" in line()
@@ -487,6 +521,10 @@ def test_a_caller_leaves_a_number_and_is_found_by_it(lea: Staff) -> None:
         lea.does(f"/console/rappels/{number[1]}", etat=state)
         assert "Éléonore Dupuy" in lea.text(f"/console/rappels?etat={state}")
     assert "Éléonore Dupuy" not in lea.text("/console/rappels?etat=a_rappeler")
+    lea.does(f"/console/rappels/{number[1]}/effacer")
+    assert "Éléonore Dupuy" not in lea.text("/console/rappels")
+    assert lea.post(f"/console/rappels/{number[1]}/effacer").status_code == 404
+    assert lea.post(f"/console/rappels/{2**40}/effacer").status_code == 404
 
 
 # ── what was not understood, figures, the log ──

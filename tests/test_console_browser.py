@@ -312,6 +312,19 @@ def test_a_conversation_erased_by_the_visitor_leaves_every_screen(guide: Guide, 
                 assert conversation not in map(str, row), table.name
 
 
+def test_many_tabs_share_one_stream(guide: Guide, staff: Opens, window: Page) -> None:
+    desk = staff()
+    conversation = conversation_of(guide, window)
+    tabs = [desk.open(f"/console/c/{conversation}") for _ in range(8)]
+    write(window, "toujours là")
+    for tab in tabs:
+        expect(tab.locator("#fil")).to_contain_text("toujours là", timeout=SLOW)
+    desk.page.close()  # Whichever listened for all, another takes its place.
+    tabs[0].close()
+    write(window, "encore")
+    expect(tabs[-1].locator("#fil")).to_contain_text("encore", timeout=SLOW)
+
+
 def test_who_waits_is_told_in_the_title_and_by_a_sound(guide: Guide, staff: Opens, window: Page) -> None:
     desk = staff()
     page = desk.page

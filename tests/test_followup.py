@@ -12,7 +12,7 @@ from actions.references import REFERENCES, engine, reference_of
 from web.accounts import Accounts
 from web.followup import PAGE, FollowUp
 from web.records import Records
-from web.tables import ACCOUNTS, CONVERSATIONS, now
+from web.tables import ACCOUNTS, CONVERSATIONS, ZONE, now
 
 QUESTION = {"text": "Question 2", "custom": {"type": "question", "slot": "ambition", "index": 2, "total": 9}}
 VERDICT = {"text": "Verdict", "custom": {"type": "verdict", "verdict": "deja_certifie", "variante": "valoriser"}}
@@ -68,12 +68,17 @@ def test_the_state_follows_what_happens(base: Base) -> None:
     assert base.state(one) == "demande"
     assert base.listed("attente") == [one]
     assert base.followup.take(one, base.lea)
+    base.followup.announced(one, "Lea arrive")
     assert base.state(one) == "prise"
     assert base.listed("attente") == []
     base.followup.said(one, "visiteur", "vous êtes là ?")
     assert base.listed("attente") == [one]
-    assert base.followup.read(one)
-    assert not base.followup.read(one)
+    assert not base.followup.read(one, base.omar)  # A colleague who looks on has read nothing.
+    assert base.followup.read(one, base.lea)
+    assert not base.followup.read(one, base.lea)
+    assert base.listed("attente") == [one]  # Read, but not answered.
+    base.followup.said(one, "conseiller", "oui")
+    assert base.listed("attente") == []
     base.followup.release(one)
     assert base.state(one) == "questionnaire"
     base.followup.turn(one, "voilà", [VERDICT])
@@ -112,19 +117,47 @@ def test_what_is_held_by_who_has_gone_is_abandoned(base: Base) -> None:
     assert sorted(base.followup.abandoned(60)) == [(one, base.lea), (two, base.omar)]
 
 
+def test_who_was_left_without_an_answer_waits_again(base: Base) -> None:
+    one = base.begins("web-1")
+    base.followup.take(one, base.lea)
+    base.followup.said(one, "visiteur", "rappelez-moi")
+    assert base.followup.waits(one)
+    base.followup.release(one, waiting=True)
+    assert base.listed("attente") == [one]
+    base.followup.close(one, "rappel")
+    assert base.listed("attente") == []
+
+
+def test_a_request_for_a_person_waits_however_long(base: Base) -> None:
+    one = base.begins("web-1")
+    base.followup.turn(one, "un conseiller", [CONTACT, QUESTION])
+    with engine(base.url).begin() as connection:
+        connection.execute(update(CONVERSATIONS).values(dernier_le=now() - timedelta(days=2)))
+    assert base.listed("attente") == [one]
+
+
+def test_what_a_conversation_gave_stays_while_it_is_held_again(base: Base) -> None:
+    one = base.begins("web-1")
+    base.followup.close(one, "devis")
+    base.followup.take(one, base.lea)
+    base.followup.release(one)
+    line = base.followup.line(one)
+    assert line and (line["etat"], line["issue"]) == ("terminee", "devis")
+
+
 def test_a_search_forgives(base: Base) -> None:
     one = base.begins("web-1", "je suis formatrice à Besançon", "100 % sûre")
     two = base.begins("web-2", "bonjour")
     base.refers(one, "HA7R-3W4J")
     base.refers(two, "XXYY-2346")
     base.followup.found_by(two, "Éléonore Dupuy")
-    base.followup.found_by(two, "+33 6 98 76 54 32")
+    base.followup.turn(two, "mon numéro : +33 6 98 76 54 32, l’OPCO attend", [QUESTION])
     for words in ("besancon", "BESANÇON formatrice", "ha7r3w4j", "h a 7 r tiret 3 w 4 j", "HA7R-3W4X", "100 %"):
         assert base.listed(words=words) == [one], words
-    for words in ("eleonore", "dupuy ÉLÉONORE", "06 98 76 54 32", "0698765432", "06.98.76"):
+    for words in ("eleonore", "l'opco", "dupuy ÉLÉONORE", "06 98 76 54 32", "0698765432", "06.98.76"):
         assert base.listed(words=words) == [two], words
     assert base.listed(words="%") == [one]  # A sign like any other.
-    for words in ("lyon", "_", "'", "besançon lyon", "0612345678"):
+    for words in ("lyon", "_", "besançon lyon", "0612345678"):
         assert base.listed(words=words) == [], words
     assert [line["approche"] for line in base.followup.lines(words="HA7R-3W4J")[0]] == [False]
     assert [line["approche"] for line in base.followup.lines(words="HA7R-3W4X")[0]] == [True]
@@ -170,7 +203,7 @@ def test_figures_count_begun_finished_left_and_waits(base: Base) -> None:
     base.records.set_opinion("web-1", "deja_certifie_valoriser", True)
     base.records.set_opinion("web-2", "deja_certifie_valoriser", False)
     found = base.followup.figures(7)
-    assert len(found["jours"]) == 7 and found["jours"][now().date()] == 3
+    assert len(found["jours"]) == 7 and found["jours"][now().astimezone(ZONE).date()] == 3
     assert {name: found[name] for name in ("commencees", "verdict", "abandonnees", "abandons", "verdicts")} == {
         "commencees": 3,
         "verdict": 1,

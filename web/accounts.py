@@ -52,28 +52,36 @@ class Accounts:
 
     # ── accounts ──
 
-    def create(self, login: str, name: str, role: str, password: str) -> None:
-        """Add an account, or give a new name, role and password to one that exists: its sessions then end.
+    def create(self, login: str, name: str | None, role: str | None, password: str | None) -> None:
+        """Add an account, or change what is given of one that exists. A new password opens it again if it was closed,
+        and ends its sessions.
 
         Raises:
             ValueError: the argument says what is wrong: `identifiant`, `nom`, `role` or `mot_de_passe`.
         """
         if not _LOGIN.match(login):
             raise ValueError("identifiant")
-        if not 1 <= len(name) <= 80:
+        if name is not None and not 1 <= len(name) <= 80:
             raise ValueError("nom")
-        if role not in ROLES:
+        if role is not None and role not in ROLES:
             raise ValueError("role")
-        if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        if password is not None and not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
             raise ValueError("mot_de_passe")
-        row = {"nom": name, "role": role, "mot_de_passe": _HASHER.hash(password), "ferme_le": None}
+        given: dict[str, Any] = {"nom": name, "role": role}
+        given = {column: value for column, value in given.items() if value is not None}
+        if password is not None:
+            given |= {"mot_de_passe": _HASHER.hash(password), "ferme_le": None}
         with self._engine.begin() as connection:
             known = connection.execute(select(ACCOUNTS.c.id).where(ACCOUNTS.c.identifiant == login)).scalar()
             if known is None:
-                connection.execute(ACCOUNTS.insert().values(identifiant=login, cree_le=now(), **row))
-            else:
-                connection.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == known).values(**row))
-                connection.execute(delete(SESSIONS).where(SESSIONS.c.compte == known))
+                if password is None:
+                    raise ValueError("mot_de_passe")
+                row = {"nom": login, "role": ROLES[0], **given, "identifiant": login, "cree_le": now()}
+                connection.execute(ACCOUNTS.insert().values(**row))
+            elif given:
+                connection.execute(update(ACCOUNTS).where(ACCOUNTS.c.id == known).values(**given))
+                if password is not None or role is not None:
+                    connection.execute(delete(SESSIONS).where(SESSIONS.c.compte == known))
 
     def close(self, login: str) -> bool:
         """Close an account: it opens nothing any more, what it did stays in the log. Returns whether it was open."""

@@ -197,7 +197,8 @@ async def typing(request: Request) -> Response:
     """The visitor writes: whoever of the staff is there sees it."""
     door = door_of(request)
     conversation = await conversation_of(request)
-    door.tell_staff("frappe", {"conversation": conversation, "de": "visiteur"})
+    if door.typings.allows(conversation):
+        door.tell_staff("frappe", {"conversation": conversation, "de": "visiteur"})
     return Response(status_code=204)
 
 

@@ -25,7 +25,7 @@ from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
 from actions import texts
-from actions.diagnostic import SLOTS
+from actions.diagnostic import SLOTS, manquantes
 from web import dossier, views
 from web.accounts import Account, Accounts
 from web.bilan import bilan
@@ -38,6 +38,10 @@ from web.views import SAID
 COOKIE = "bon_moment_session"
 ROLE = "conseiller"
 LONGEST_NOTE = 4_000
+LARGEST_NUMBER = 2**31 - 1
+"""Of a row: what the databases' integers hold."""
+MOST_MESSAGES = 200
+"""Messages not understood shown at once."""
 PERIODS = (7, 30)
 """Days that the figures may cover."""
 Endpoint = Callable[[Request, Account], Awaitable[Response]]
@@ -108,7 +112,13 @@ def guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     """An endpoint that only a `conseiller` reaches."""
 
     async def checked(request: Request) -> Response:
-        return await endpoint(request, await account_of(request))
+        account = await account_of(request)
+        if request.path_params.get("numero", 0) > LARGEST_NUMBER:
+            raise Refused(404, "page_inconnue")
+        key = request.headers.get("idempotency-key", "")
+        if request.method == "POST" and re.fullmatch(r"[\w-]{8,64}", key, re.ASCII):
+            return await desk_of(request).once(account, request.url.path, key, lambda: endpoint(request, account))
+        return await endpoint(request, account)
 
     return checked
 
@@ -131,22 +141,9 @@ async def sign_in(request: Request) -> Response:
     if not from_here(request):
         raise Refused(403, "formulaire_perime")
     form = await request.form()
-    login, password = str(form.get("identifiant") or "").strip().lower(), str(form.get("mot_de_passe") or "")
+    login, password = str(form.get("identifiant") or "").strip().lower()[:60], str(form.get("mot_de_passe") or "")
     after = safe(str(form.get("suite") or ""))
-    tries, everywhere = desk_of(request).tries, desk_of(request).tries_everywhere
-    here = f"{login}@{request.client.host if request.client else '?'}"
-    account = None
-    error: Refused | None = None
-    if not (tries.allows(here, count=False) and everywhere.allows(login, count=False)):
-        error = Refused(429, "trop_essais", minutes=TRY_MINUTES)
-    else:
-        account = await run_in_threadpool(accounts_of(request).check, login, password)
-        if account is None:
-            tries.allows(here)
-            everywhere.allows(login)
-            error = Refused(401, "identifiants_faux")
-        elif account.role != ROLE:
-            error = Refused(403, "role_refuse")
+    account, error = await check(request, login, password)
     if error or account is None:
         assert error is not None
         if wants_json(request):
@@ -165,6 +162,22 @@ async def sign_in(request: Request) -> Response:
     secure = request.url.scheme == "https"
     signed.set_cookie(COOKIE, token, max_age=None, httponly=True, samesite="strict", secure=secure, path="/")
     return signed
+
+
+async def check(request: Request, login: str, password: str) -> tuple[Account | None, Refused | None]:
+    """Whose login and password these are, or what to refuse. Every try counts until it has succeeded."""
+    desk = desk_of(request)
+    address = request.client.host if request.client else "?"
+    here = f"{login}@{address}"
+    if not (desk.tries_in_all.allows(address) and desk.tries.allows(here)):
+        return None, Refused(429, "trop_essais", minutes=TRY_MINUTES)
+    async with desk.checks:
+        account = await run_in_threadpool(desk.accounts.check, login, password)
+    if account is None:
+        return None, Refused(401, "identifiants_faux")
+    desk.tries.give_back(here)
+    desk.tries_in_all.give_back(address)
+    return (account, None) if account.role == ROLE else (None, Refused(403, "role_refuse"))
 
 
 async def sign_out(request: Request, account: Account) -> Response:
@@ -317,10 +330,9 @@ async def conversation_page(request: Request, account: Account) -> Response:
     line = await known_line(request)
     conversation = line["conversation"]
     given, events = await tracker_of(request, conversation)
-    if await run_in_threadpool(followup_of(request).read, conversation):
+    if await run_in_threadpool(followup_of(request).read, conversation, account.id):
         door_of(request).changed(conversation)
-    if request.headers.get("sec-fetch-mode", "navigate") == "navigate":
-        await run_in_threadpool(accounts_of(request).note, account, "ouvert", conversation)
+    await desk_of(request).opened(account, conversation)
     return await signed_page(
         request,
         account,
@@ -339,8 +351,8 @@ async def script_page(request: Request, account: Account) -> Response:
     """The script of a call."""
     line = await known_line(request)
     given, events = await tracker_of(request, line["conversation"])
+    await desk_of(request).opened(account, line["conversation"])
     shared = await about(request, account, line)
-    missing = {answer["slot"] for answer in dossier.answers(given, events) if answer["valeur"] is None}
     return await signed_page(
         request,
         account,
@@ -348,10 +360,11 @@ async def script_page(request: Request, account: Account) -> Response:
         "conversations",
         **shared,
         questions=dossier.questions(given, events),
-        manquantes=[texts.text(f"utter_nom_{slot}") for slot in SLOTS if slot in missing],
+        manquantes=[{"slot": slot, "nom": texts.text(f"utter_nom_{slot}")} for slot in manquantes(given)],
         progression=views.summary(given),
         verdict=dossier.verdict(given),
         reference=line["reference"],
+        en_ligne=door_of(request).listeners(line["conversation"]) > 0,
         prevenir=SAID["prevenir"].format(jours=door_of(request).settings.retention_days),
     )
 
@@ -359,8 +372,8 @@ async def script_page(request: Request, account: Account) -> Response:
 async def not_understood_page(request: Request, account: Account) -> Response:
     """What the guide did not understand."""
     said = request.query_params.get("filtre") == "dits"
-    rows = await run_in_threadpool(followup_of(request).not_understood, said)
-    left = len(rows) if not said else len(await run_in_threadpool(followup_of(request).not_understood, False))
+    rows = await run_in_threadpool(followup_of(request).not_understood, said, MOST_MESSAGES)
+    left = await run_in_threadpool(followup_of(request).count_not_understood)
     groups = dossier.meanings()
     return await signed_page(
         request,
@@ -376,12 +389,12 @@ async def not_understood_page(request: Request, account: Account) -> Response:
                 "question_nom": texts.text(f"utter_nom_{row['question']}") if row["question"] else None,
                 "texte": row["texte"],
                 "pris_pour_titre": SAID.get(f"sens_intent_{row['pris_pour']}"),
-                "certitude": round(100 * row["certitude"]) if row["certitude"] is not None else None,
+                "certitude": round(100 * row["certitude"]) if row["certitude"] else None,
                 "sens": row["sens"],
                 "par": row["nom"],
                 **dossier.when(row["le"]),
             }
-            for row in rows[:200]
+            for row in rows
         ],
     )
 
@@ -477,7 +490,7 @@ async def figures_csv(request: Request, account: Account) -> Response:
     await run_in_threadpool(accounts_of(request).note, account, "chiffres")
     out = io.StringIO()
     sheet = csv.writer(out, delimiter=";")
-    sheet.writerow(("tableau", "ligne", "valeur"))
+    sheet.writerow([SAID[f"colonne_{name}"] for name in ("tableau", "ligne", "valeur")])
     for table in tables(found):
         sheet.writerows((table["titre"], line["nom"], line["texte"]) for line in table["lignes"])
     # Spreadsheets take UTF-8 for what it is only after this mark.
@@ -618,6 +631,17 @@ async def set_call_back(request: Request, account: Account) -> Response:
     return done(request, "/console/rappels")
 
 
+async def erase_call_back(request: Request, account: Account) -> Response:
+    """Erase a request for a call back, at the person's request: it may outlive its conversation."""
+    await form_of(request)
+    conversation = await run_in_threadpool(followup_of(request).erase_call_back, request.path_params["numero"])
+    if conversation is None:
+        raise Refused(404, "rappel_inconnu")
+    await run_in_threadpool(accounts_of(request).note, account, "efface")
+    door_of(request).changed(conversation)
+    return done(request, "/console/rappels")
+
+
 async def end_call(request: Request, account: Account) -> Response:
     """The call is over, and what came of it."""
     form = await form_of(request)
@@ -625,7 +649,7 @@ async def end_call(request: Request, account: Account) -> Response:
     if issue not in ISSUES:
         raise Refused(400, "issue_inconnue")
     conversation = request.path_params["conversation"]
-    await desk_of(request).end_call(conversation, account, issue)
+    await desk_of(request).close(conversation, account, issue)
     return done(request, link_of(conversation), aller=link_of(conversation))
 
 
@@ -644,7 +668,10 @@ async def new_code(request: Request, account: Account) -> Response:
 async def erase(request: Request, account: Account) -> Response:
     """Erase the conversation everywhere, at the person's request."""
     await form_of(request)
-    conversation = (await known_line(request))["conversation"]
+    line = await known_line(request)
+    conversation = line["conversation"]
+    if line["pris_par"] not in (None, account.id):
+        raise Refused(409, "deja_prise", nom=line["preneur"])
     await run_in_threadpool(accounts_of(request).note, account, "efface", conversation)
     await door_of(request).erase(conversation)
     return done(request, "/console", aller="/console")
@@ -687,6 +714,7 @@ async def export(request: Request, account: Account) -> Response:
         "reponses": given,
         "rappels": shared["rappels"],
         "notes": shared["notes"],
+        "non_compris": await run_in_threadpool(followup_of(request).not_understood_in, conversation),
         "avis_utile": await run_in_threadpool(door_of(request).records.opinion, conversation),
     }
     written = json.dumps(kept, ensure_ascii=False, indent=1, default=str)
@@ -739,6 +767,7 @@ def console_routes() -> list[Route]:
         f"{of}/effacer": erase,
         "/console/incompris/{numero:int}": set_meaning,
         "/console/rappels/{numero:int}": set_call_back,
+        "/console/rappels/{numero:int}/effacer": erase_call_back,
     }
     gets: dict[str, Endpoint] = {
         "/console": listing,

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections import Counter
+import time
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
@@ -22,16 +23,22 @@ from actions.diagnostic import est_valeur, parcours
 from actions.references import reference_of
 from web import views
 from web.accounts import Account, Accounts
-from web.door import OPENING, Door, Rate, Refused, event_of
+from web.door import OPENING, Door, Rate, Refused, event_of, key_of
 from web.followup import FollowUp
 from web.views import SAID
 
 TRY_MINUTES = 5
 TRIES = 5
-"""Wrong passwords allowed in `TRY_MINUTES` for one login from one address; ten times more for a login from anywhere."""
+"""Wrong passwords allowed in `TRY_MINUTES` for one login from one address; six times more for an address in all."""
+CHECKS = 2
+"""Passwords checked at once: each takes 64 MiB and a processor for a moment."""
+OPENED = 3_600.0
+"""Seconds during which a conversation read again by the same account is not written in the log again."""
+MOST_RESULTS = 1_000
 ROUND = 5.0
 """Seconds between two looks at who is still there."""
 logger = logging.getLogger("bon_moment.desk")
+T = TypeVar("T")
 
 
 class Desk:
@@ -42,8 +49,11 @@ class Desk:
         self.accounts = accounts
         self.followup: FollowUp = door.followup
         self.tries = Rate(TRIES, TRY_MINUTES * 60)
-        self.tries_everywhere = Rate(10 * TRIES, TRY_MINUTES * 60)
+        self.tries_in_all = Rate(6 * TRIES, TRY_MINUTES * 60)
+        self.checks = asyncio.Semaphore(CHECKS)
         self._present: Counter[int] = Counter()
+        self._opened: dict[tuple[int, str], float] = {}
+        self._results: OrderedDict[tuple[int, str, str], asyncio.Future[Any]] = OrderedDict()
 
     async def _append(self, conversation: str, *events: dict[str, Any]) -> None:
         """Add events to the conversation.
@@ -57,7 +67,13 @@ class Desk:
     async def _say(self, conversation: str, metadata: dict[str, Any], text: str, *before: dict[str, Any]) -> None:
         """Add a message of one of the staff to the conversation, after the events `before`, and tell its pages."""
         await self._append(conversation, *before, {"event": "bot", "text": text, "metadata": metadata})
-        await run_in_threadpool(self.followup.said, conversation, "conseiller", text)
+        try:
+            if metadata["genre"] == "annonce":
+                await run_in_threadpool(self.followup.announced, conversation, text)
+            else:
+                await run_in_threadpool(self.followup.said, conversation, "conseiller", text)
+        except SQLAlchemyError:
+            logger.exception("a message could not be followed")
         await self.door.publish(conversation, "message", views.from_staff(metadata, text))
         self.door.changed(conversation)
 
@@ -92,7 +108,9 @@ class Desk:
                 arrival = SAID["visiteur_arrivee"].format(nom=account.nom)
                 await self._say(conversation, _signed(account, "annonce"), arrival, {"event": "pause"})
             except Refused:
-                await run_in_threadpool(self.followup.release, conversation, met=False)
+                await self.door.append(conversation, [{"event": "resume"}])
+                waiting = await run_in_threadpool(self.followup.waits, conversation)
+                await run_in_threadpool(self.followup.release, conversation, waiting)
                 raise
             await run_in_threadpool(self.accounts.note, account, "pris", conversation)
             await self.door.publish(conversation, "presence", {"conseiller": account.nom})
@@ -105,12 +123,15 @@ class Desk:
         """
         async with self.door.lock(conversation):
             await self._must_hold(conversation, account)
-            await self._release(conversation, account.id, account.nom, "visiteur_depart", "rendu")
+            await self._release(conversation, account.id, account.nom)
 
-    async def _release(self, conversation: str, account: int, name: str, said: str, action: str) -> None:
+    async def _release(self, conversation: str, account: int, name: str, gone: bool = False) -> None:
+        """Let the guide go on. Who is `gone` without a word has not met the request for a person."""
+        said, action = ("visiteur_absence", "rendu_absence") if gone else ("visiteur_depart", "rendu")
         metadata = {"cle": secrets.token_hex(8), "conseiller": name, "genre": "annonce"}
+        waiting = gone and await run_in_threadpool(self.followup.waits, conversation)
         await self._say(conversation, metadata, SAID[said].format(nom=name), {"event": "resume"})
-        await run_in_threadpool(self.followup.release, conversation)
+        await run_in_threadpool(self.followup.release, conversation, waiting)
         await run_in_threadpool(self.accounts.note, account, action, conversation)
         await self.door.publish(conversation, "presence", {"conseiller": None})
         self.door.send(conversation, OPENING)
@@ -132,6 +153,7 @@ class Desk:
         """
         async with self.door.lock(conversation):
             await self._must_hold(conversation, account)
+            key = key_of(key)
             if not self.door.is_new(conversation, key):
                 return
             try:
@@ -193,16 +215,45 @@ class Desk:
         self.door.changed(conversation)
         return conversation
 
-    async def end_call(self, conversation: str, account: Account, issue: str) -> None:
-        """Keep what came of it, and hand the conversation back.
+    async def close(self, conversation: str, account: Account, issue: str) -> None:
+        """Keep what came of a conversation; if the account holds it, it is handed back.
 
         Raises:
-            Refused: the account does not hold the conversation, or Rasa does not answer.
+            Refused: no such conversation, a colleague holds it, or Rasa does not answer.
         """
-        await self.hand_back(conversation, account)
-        await run_in_threadpool(self.followup.close, conversation, issue)
-        await run_in_threadpool(self.accounts.note, account, "issue", conversation)
-        self.door.changed(conversation)
+        async with self.door.lock(conversation):
+            await self._must_exist(conversation)
+            holder = await run_in_threadpool(self.followup.holder, conversation)
+            if holder and holder[0] != account.id:
+                raise Refused(409, "deja_prise", nom=holder[1])
+            await run_in_threadpool(self.followup.close, conversation, issue)
+            if holder:
+                await self._release(conversation, account.id, account.nom)
+            await run_in_threadpool(self.accounts.note, account, "issue", conversation)
+            self.door.changed(conversation)
+
+    # ── once each ──
+
+    async def once(self, account: Account, path: str, key: str, act: Callable[[], Awaitable[T]]) -> T:
+        """What `act` gives; the same `key` a second time gives what the first gave, without doing it again."""
+        mark = (account.id, path, key)
+        known = self._results.get(mark)
+        if known is None:
+            known = self._results[mark] = asyncio.ensure_future(act())
+            if len(self._results) > MOST_RESULTS:
+                self._results.popitem(last=False)
+        try:
+            return await asyncio.shield(known)
+        except Exception:
+            self._results.pop(mark, None)  # It was not done: it may be tried again.
+            raise
+
+    async def opened(self, account: Account, conversation: str) -> None:
+        """Write in the log that the account has read the conversation, unless it was written lately."""
+        now, mark = time.monotonic(), (account.id, conversation)
+        if now - self._opened.get(mark, -OPENED) >= OPENED:
+            self._opened = {one: at for one, at in self._opened.items() if now - at < OPENED} | {mark: now}
+            await run_in_threadpool(self.accounts.note, account, "ouvert", conversation)
 
     # ── who is there ──
 
@@ -218,11 +269,11 @@ class Desk:
             await run_in_threadpool(self.accounts.seen, [account.id])
             yield event_of("debut", {})
             while await still():
-                try:
-                    event = await asyncio.wait_for(page.get(), ROUND)
-                except asyncio.TimeoutError:
-                    continue
-                yield event_of(event["type"], event["data"])
+                until = time.monotonic() + ROUND
+                with contextlib.suppress(asyncio.TimeoutError):
+                    while (left := until - time.monotonic()) > 0:
+                        event = await asyncio.wait_for(page.get(), left)
+                        yield event_of(event["type"], event["data"])
             yield event_of("fin_session", {})
         finally:
             self.door.desks.discard(page)
@@ -239,8 +290,8 @@ class Desk:
                 absence = self.door.settings.absence
                 for conversation, account in await run_in_threadpool(self.followup.abandoned, absence):
                     await self._hand_back_for(conversation, account)
-            except SQLAlchemyError:
-                logger.exception("the database does not say who is there")
+            except Exception:
+                logger.exception("who is there could not be looked at; it will be again")
             await asyncio.sleep(ROUND)
 
     async def _hand_back_for(self, conversation: str, account: int) -> None:
@@ -248,7 +299,7 @@ class Desk:
             async with self.door.lock(conversation):
                 holder = await run_in_threadpool(self.followup.holder, conversation)
                 if holder and holder[0] == account:
-                    await self._release(conversation, account, holder[1], "visiteur_absence", "rendu_absence")
+                    await self._release(conversation, account, holder[1], gone=True)
 
 
 def _signed(account: Account, kind: str, key: str = "") -> dict[str, Any]:

@@ -66,20 +66,24 @@ class Rate:
         self.seconds = seconds
         self._times: dict[str, deque[float]] = defaultdict(deque)
 
-    def allows(self, key: str, count: bool = True) -> bool:
-        """Whether one more event is allowed now; if so, it is counted, unless `count` is false."""
+    def allows(self, key: str) -> bool:
+        """Whether one more event is allowed now; if so, it is counted."""
         now = time.monotonic()
         times = self._times[key]
         while times and now - times[0] > self.seconds:
             times.popleft()
         if len(times) >= self.limit:
             return False
-        if count:
-            times.append(now)
+        times.append(now)
         if len(self._times) > 10_000:
             recent = {k: t for k, t in self._times.items() if t and now - t[-1] <= self.seconds}
             self._times = defaultdict(deque, recent)
         return True
+
+    def give_back(self, key: str) -> None:
+        """The last event counted for `key` was none."""
+        if self._times[key]:
+            self._times[key].pop()
 
 
 class Door:
@@ -93,6 +97,7 @@ class Door:
         self.messages = Rate(settings.messages_per_minute)
         self.openings = Rate(settings.conversations_per_minute)
         self.codes = Rate(settings.codes_per_minute)
+        self.typings = Rate(settings.messages_per_minute)
         self._tokens = URLSafeSerializer(settings.secret, salt="conversation")
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._pages: defaultdict[str, set[asyncio.Queue[dict[str, Any]]]] = defaultdict(set)
@@ -315,8 +320,7 @@ class Door:
 
         `key` identifies the message: the same key a second time is the same message, and is not sent again.
         """
-        if not _KEY.match(key):
-            key = secrets.token_hex(8)
+        key = key_of(key)
         if not self.is_new(conversation, key):
             return
         task = asyncio.create_task(self._exchange(conversation, text, title, key))
@@ -342,11 +346,12 @@ class Door:
             if message := spoken(key, text, title):
                 await self.publish(conversation, "message", message)
             said = message["texte"] if message else None
-            if await run_in_threadpool(self.followup.holder, conversation):
+            raw: list[dict[str, Any]] = []
+            answers: list[dict[str, Any]] = []
+            if await self._is_held(conversation):
                 if said is None or await self._leave(conversation, text, title, key):
                     await self.publish(conversation, "fin", {"cle": key})
                     return
-                raw, answers = [], []
             else:
                 await self.publish(conversation, "attente", {})
                 try:
@@ -366,6 +371,14 @@ class Door:
             if answers:
                 await self._follow(conversation, said, typed=not title, answers=raw)
 
+    async def _is_held(self, conversation: str) -> bool:
+        """Whether one of the staff holds it; where the database does not say, the guide answers."""
+        try:
+            return await run_in_threadpool(self.followup.holder, conversation) is not None
+        except SQLAlchemyError:
+            logger.exception("the database does not say who holds a conversation")
+            return False
+
     async def _leave(self, conversation: str, text: str, title: str | None, key: str) -> bool:
         """Leave a message to the person who has taken the conversation over: the guide does not answer it.
 
@@ -378,10 +391,13 @@ class Door:
         events += [{"event": "slot", "name": slot, "value": value} for slot, value in chosen.items()]
         if not await self.append(conversation, events):
             return False
-        await run_in_threadpool(self.followup.said, conversation, "visiteur", title or text)
-        if chosen:
-            given, _ = await self.answers(conversation)
-            await run_in_threadpool(self.followup.answered, conversation, given)
+        try:
+            await run_in_threadpool(self.followup.said, conversation, "visiteur", title or text)
+            if chosen:
+                given, _ = await self.answers(conversation)
+                await run_in_threadpool(self.followup.answered, conversation, given)
+        except (SQLAlchemyError, Refused):
+            logger.exception("a message could not be followed")
         self.changed(conversation)
         return True
 
@@ -399,7 +415,10 @@ class Door:
         self.changed(conversation)
 
     async def append(self, conversation: str, events: list[dict[str, Any]]) -> bool:
-        """Add events to the conversation, to which the guide does not react. Whether Rasa has them."""
+        """Add events to the conversation, to which the guide does not react. Whether Rasa has them.
+
+        Those that Rasa takes too long to acknowledge are looked for by the `cle` in their metadata.
+        """
         try:
             answer = await self.rasa.post(
                 f"/conversations/{conversation}/tracker/events",
@@ -407,6 +426,14 @@ class Door:
                 json=events,
             )
             return answer.is_success
+        except httpx.ReadTimeout:
+            keys = {event["metadata"]["cle"] for event in events if "metadata" in event}
+            for _ in range(LATE):
+                kept = ((await self.tracker(conversation, "ALL")) or {}).get("events") or []
+                if keys & {(event.get("metadata") or {}).get("cle") for event in kept}:
+                    return True
+                await asyncio.sleep(RETRY)
+            return False
         except httpx.HTTPError:
             return False
 
@@ -442,6 +469,11 @@ class Door:
 
 def event_of(kind: str, data: Any) -> dict[str, str]:
     return {"event": kind, "data": json.dumps(data, ensure_ascii=False)}
+
+
+def key_of(sent: str) -> str:
+    """The key that was sent with a message, or one drawn where none was."""
+    return sent if _KEY.match(sent) else secrets.token_hex(8)
 
 
 def spoken(key: str, text: str, title: str | None) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any
 from actions import texts
 from actions.diagnostic import FAQ, INCONNU, SECTIONS, SLOTS, VALEURS, diagnostiquer, manquantes, parcours
 from actions.restitution import key, restitution
+from web.tables import ZONE
 from web.views import SAID
 
 Events = Sequence[Mapping[str, Any]]
@@ -24,7 +25,7 @@ def when(moment: datetime | None, today: datetime | None = None) -> dict[str, st
     """A moment as it is read (`heure`) and as programs read it (`iso`); both empty for None."""
     if moment is None:
         return {"heure": "", "iso": ""}
-    here, now = moment.astimezone(), (today or datetime.now(timezone.utc)).astimezone()
+    here, now = moment.astimezone(ZONE), (today or datetime.now(timezone.utc)).astimezone(ZONE)
     clock = here.strftime("%H:%M")
     days = (now.date() - here.date()).days
     if days == 1:
@@ -155,7 +156,14 @@ def verdict(given: Mapping[str, str | None]) -> dict[str, Any] | None:
             }
             for r in words.raisons
         ],
-        "parties": [{"nom": part.nom, "oral": texts.spoken(f"utter_section_{part.section}")} for part in words.parties],
+        "parties": [
+            {
+                "nom": part.nom,
+                "oral": part.explication,  # For this person.
+                "general": texts.spoken(f"utter_section_{part.section}"),
+            }
+            for part in words.parties
+        ],
         "etapes": list(words.etapes),
         "pistes": [{"hypothese": piste.hypothese, "titre": piste.titre} for piste in words.pistes],
     }

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from statistics import median
 from typing import Any
 
-from sqlalchemy import and_, case, desc, func, or_, select, update
+from sqlalchemy import and_, case, delete, desc, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from actions.diagnostic import diagnostiquer, manquantes, parcours
@@ -28,6 +28,7 @@ from web.tables import (
     NOT_UNDERSTOOD,
     NOTES,
     OPINIONS,
+    ZONE,
     folded,
     moment,
     now,
@@ -36,18 +37,26 @@ from web.tables import (
 SILENCE = timedelta(minutes=30)
 """Without a message for so long, a conversation is taken for ended."""
 PAGE = 50
+MOST_ROWS = 500
+"""Call backs shown at once."""
 STATES = ("demande", "questionnaire", "verdict", "prise", "terminee")
 ISSUES = ("rappel", "devis", "information", "reflexion", "sans_suite", "hors_cible")
 CALL_BACK_STATES = ("a_rappeler", "rappele", "injoignable", "sans_suite")
 
 _C = CONVERSATIONS.c
 _PHONE = re.compile(r"^[\d\s.()+-]{6,}$")
+_NUMBER = re.compile(r"\+?\d[\d .()-]{7,}\d")
 
 
 def digits(text: str) -> str:
     """A telephone number as it is searched: `+33 6 12…` and `06 12…` are the same."""
     kept = re.sub(r"\D", "", text)
     return re.sub(r"^(?:00)?33(?=\d{9}$)", "0", kept)
+
+
+def findable(text: str) -> str:
+    """What is kept of `text` to find it by: its words, and its telephone numbers."""
+    return " ".join([folded(text), *map(digits, _NUMBER.findall(text))])
 
 
 def searched(words: str) -> str:
@@ -61,8 +70,9 @@ def state_of(at: datetime) -> Any:
     silent = func.coalesce(_C.dernier_le, _C.ouverte_le) < at - SILENCE
     return case(
         (_C.pris_par.isnot(None), "prise"),
-        (or_(closed, silent), "terminee"),
+        (closed, "terminee"),
         (_C.demande_le.isnot(None), "demande"),
+        (silent, "terminee"),
         (_C.verdict.isnot(None), "verdict"),
         else_="questionnaire",
     )
@@ -88,10 +98,17 @@ class FollowUp:
         excerpt = " ".join(text.split())[:LONGEST_EXCERPT]
         values: dict[str, Any] = {"dernier_le": now(), "dernier_de": who, "dernier_texte": excerpt}
         if who == "visiteur":
-            values |= {"visiteur_le": now(), "recherche": _C.recherche + " " + folded(text)}
-        if who == "conseiller":
-            values |= {"lu_le": now(), "recherche": _C.recherche + " " + folded(text)}
+            values |= {"visiteur_le": now()}
+        if who == "conseiller":  # The visitor has somebody to talk with.
+            values |= {"lu_le": now(), "demande_le": None}
+        if who != "guide":
+            values |= {"recherche": _C.recherche + " " + findable(text)}
         self._set(connection, conversation, **values)
+
+    def announced(self, conversation: str, text: str) -> None:
+        """The coming or going of a person was said: the list shows it, nothing was read or answered."""
+        with self._engine.begin() as connection:
+            self._said(connection, conversation, "guide", text)
 
     def turn(self, conversation: str, said: str | None, messages: Sequence[Mapping[str, Any]]) -> str | None:
         """The guide has answered `messages` to what the visitor `said` (None where nothing was typed nor chosen).
@@ -135,9 +152,8 @@ class FollowUp:
 
     def found_by(self, conversation: str, words: str) -> None:
         """Let the conversation be found by these words too: a name, a number, a note."""
-        kept = " ".join(filter(None, (folded(words), digits(words))))
         with self._engine.begin() as connection:
-            self._set(connection, conversation, recherche=_C.recherche + " " + kept)
+            self._set(connection, conversation, recherche=_C.recherche + " " + findable(words))
 
     # ── who holds it ──
 
@@ -146,14 +162,21 @@ class FollowUp:
         free = (_C.conversation == conversation) & (_C.pris_par.is_(None) | (_C.pris_par == account))
         with self._engine.begin() as connection:
             first = func.coalesce(_C.premiere_prise_le, now())
-            row = {"pris_par": account, "pris_le": now(), "lu_le": now(), "premiere_prise_le": first, "issue": None}
+            row = {"pris_par": account, "pris_le": now(), "lu_le": now(), "premiere_prise_le": first}
             return bool(connection.execute(update(CONVERSATIONS).where(free).values(**row)).rowcount)
 
-    def release(self, conversation: str, met: bool = True) -> None:
-        """Nobody of the staff holds the conversation any more; a request for a person was `met`."""
-        free = {"pris_par": None, "pris_le": None, **({"demande_le": None} if met else {})}
+    def release(self, conversation: str, waiting: bool = False) -> None:
+        """Nobody of the staff holds the conversation any more; whether the visitor is still `waiting` for one."""
+        asked = func.coalesce(_C.demande_le, now()) if waiting else None
         with self._engine.begin() as connection:
-            self._set(connection, conversation, **free)
+            self._set(connection, conversation, pris_par=None, pris_le=None, demande_le=asked)
+
+    def waits(self, conversation: str) -> bool:
+        """Whether the visitor asked for a person who has not spoken yet, or wrote to one who has not answered."""
+        query = select(_C.demande_le, _C.dernier_de).where(_C.conversation == conversation)
+        with self._engine.begin() as connection:
+            found = connection.execute(query).first()
+        return bool(found and (found.demande_le or found.dernier_de == "visiteur"))
 
     def holder(self, conversation: str) -> tuple[int, str, datetime] | None:
         """Account, name and moment of who holds the conversation; None if nobody does."""
@@ -183,10 +206,11 @@ class FollowUp:
         with self._engine.begin() as connection:
             return [(row.conversation, row.id) for row in connection.execute(query)]
 
-    def read(self, conversation: str) -> bool:
-        """One of the staff has it before the eyes. Whether something was new."""
+    def read(self, conversation: str, account: int) -> bool:
+        """One of the staff has it before the eyes: whoever holds it, or anyone if nobody does. Whether it was new."""
+        theirs = _C.pris_par.is_(None) | (_C.pris_par == account)
         with self._engine.begin() as connection:
-            new = (_C.conversation == conversation) & self._unread()
+            new = (_C.conversation == conversation) & self._unread() & theirs
             return bool(connection.execute(update(CONVERSATIONS).where(new).values(lu_le=now())).rowcount)
 
     @staticmethod
@@ -244,8 +268,8 @@ class FollowUp:
     @staticmethod
     def _waits(state_now: Any) -> Any:
         """Somebody waits for one of the staff: who asked for a person, or wrote to the one who holds it."""
-        unread = FollowUp._unread()
-        return case((state_now == "demande", True), (and_(_C.pris_par.isnot(None), unread), True), else_=False)
+        unanswered = and_(_C.pris_par.isnot(None), _C.dernier_de == "visiteur")
+        return case((state_now == "demande", True), (unanswered, True), else_=False)
 
     def counts(self) -> dict[str, int]:
         """How many conversations in each state, `attente` among them."""
@@ -293,7 +317,7 @@ class FollowUp:
     def close(self, conversation: str, issue: str) -> None:
         """What came of the conversation: one of `ISSUES`."""
         with self._engine.begin() as connection:
-            self._set(connection, conversation, issue=issue, issue_le=now())
+            self._set(connection, conversation, issue=issue, issue_le=now(), demande_le=None)
 
     def call_backs(self, conversation: str | None = None, state: str = "") -> list[dict[str, Any]]:
         """Requests for a call back, the newest first: the columns of the table, `reference`, `preneur`."""
@@ -308,7 +332,7 @@ class FollowUp:
             query = query.where(CALL_BACKS.c.conversation == conversation)
         if state:
             query = query.where(CALL_BACKS.c.etat == state)
-        return self._rows(query.limit(200))
+        return self._rows(query.limit(MOST_ROWS))
 
     def set_call_back(self, number: int, state: str, account: int) -> str | None:
         """Change the state of a request for a call back. Returns its conversation; None if there is no such request."""
@@ -317,6 +341,14 @@ class FollowUp:
             row = {"etat": state, "traite_par": account, "traite_le": now()}
             connection.execute(update(CALL_BACKS).where(known).values(**row))
             return connection.execute(select(CALL_BACKS.c.conversation).where(known)).scalar()
+
+    def erase_call_back(self, number: int) -> str | None:
+        """Erase a request for a call back. Returns its conversation; None if there is no such request."""
+        known = CALL_BACKS.c.id == number
+        with self._engine.begin() as connection:
+            conversation = connection.execute(select(CALL_BACKS.c.conversation).where(known)).scalar()
+            connection.execute(delete(CALL_BACKS).where(known))
+        return conversation
 
     # ── what was not understood ──
 
@@ -328,12 +360,23 @@ class FollowUp:
         with self._engine.begin() as connection:
             connection.execute(NOT_UNDERSTOOD.insert().values(**row, pris_pour=taken_for, certitude=sure))
 
-    def not_understood(self, labelled: bool | None = None) -> list[dict[str, Any]]:
-        """Messages not understood, the newest first, with `nom` of who said what they mean."""
+    def not_understood(self, labelled: bool | None = None, most: int | None = None) -> list[dict[str, Any]]:
+        """Messages not understood, the newest first, with `nom` of who said what they mean; at most `most`."""
         query = select(NOT_UNDERSTOOD, ACCOUNTS.c.nom).outerjoin(ACCOUNTS, ACCOUNTS.c.id == NOT_UNDERSTOOD.c.sens_par)
         if labelled is not None:
             query = query.where(NOT_UNDERSTOOD.c.sens.isnot(None) if labelled else NOT_UNDERSTOOD.c.sens.is_(None))
-        return self._rows(query.order_by(NOT_UNDERSTOOD.c.id.desc()))
+        return self._rows(query.order_by(NOT_UNDERSTOOD.c.id.desc()).limit(most))
+
+    def not_understood_in(self, conversation: str) -> list[dict[str, Any]]:
+        """Those of one conversation, the oldest first."""
+        query = select(NOT_UNDERSTOOD).where(NOT_UNDERSTOOD.c.conversation == conversation)
+        return self._rows(query.order_by(NOT_UNDERSTOOD.c.id))
+
+    def count_not_understood(self) -> int:
+        """How many of them nobody has said the meaning of."""
+        query = select(func.count()).select_from(NOT_UNDERSTOOD).where(NOT_UNDERSTOOD.c.sens.is_(None))
+        with self._engine.begin() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def set_meaning(self, number: int, meaning: str | None, account: int) -> bool:
         """What a message meant, by one of the staff; None forgets it. False if there is no such message."""
@@ -352,9 +395,8 @@ class FollowUp:
         `delais` (seconds between a request and its taking over: median, longest; None without any), `utile`,
         `pas_utile`.
         """
-        today = now().date()
-        first = today - timedelta(days=days - 1)
-        since = datetime(first.year, first.month, first.day, tzinfo=now().tzinfo)
+        first = now().astimezone(ZONE).date() - timedelta(days=days - 1)
+        since = datetime(first.year, first.month, first.day, tzinfo=ZONE).astimezone(timezone.utc)
         recent = _C.ouverte_le >= since
         begun = self._rows(
             select(
@@ -371,7 +413,7 @@ class FollowUp:
         left: dict[str, int] = {}
         verdicts: dict[str, int] = {}
         for row in begun:
-            day: date = row["ouverte_le"].date()
+            day: date = row["ouverte_le"].astimezone(ZONE).date()
             per_day[day] = per_day.get(day, 0) + 1
             if row["verdict"]:
                 verdicts[row["verdict"]] = verdicts.get(row["verdict"], 0) + 1
@@ -402,7 +444,7 @@ class FollowUp:
             "verdicts": verdicts,
             "rappels": {row["etat"]: row["n"] for row in made},
             "demandes": sum(bool(row["demandee_le"]) for row in begun),
-            "prises": sum(bool(row["premiere_prise_le"]) for row in begun),
+            "prises": len(waits),
             "delais": (median(waits), waits[-1]) if waits else None,
             "utile": opinions.get(True, 0),
             "pas_utile": opinions.get(False, 0),

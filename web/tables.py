@@ -4,13 +4,17 @@ long: `docs/donnees-personnelles.md`. How a database comes to have them: `migrat
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from datetime import datetime, timezone
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Boolean, Column, DateTime, Float, ForeignKey, Index, Integer, String, Table, Text, column, table
 
 from actions.references import METADATA
 
+ZONE = ZoneInfo(os.environ.get("BON_MOMENT_FUSEAU", "Europe/Paris"))
+"""The zone in which the staff read hours and days."""
 LONGEST_EXCERPT = 200
 """Characters of the last message shown in the console's list."""
 
@@ -140,5 +144,5 @@ def moment(kept: datetime | None) -> datetime | None:
 
 def folded(text: str) -> str:
     """`text` for a search: small letters, no accents, single blanks."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = unicodedata.normalize("NFKD", text.casefold().replace("’", "'"))
     return " ".join("".join(c for c in plain if not unicodedata.combining(c)).split())

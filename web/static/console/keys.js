@@ -21,7 +21,7 @@ let first = "", timer = null;
 export function listenToKeys(other) {
   document.addEventListener("keydown", (event) => {
     const { target } = event;
-    const field = target.closest?.("input, textarea, select, [contenteditable]");
+    const field = target.closest?.("input:not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
     if (event.key === "Escape" && field && !target.closest("dialog")) {
       const near = [...(field.closest("section, main")?.querySelectorAll("[tabindex]") ?? [])].find(visible);
       (near ?? document.getElementById("contenu")).focus();

@@ -41,54 +41,80 @@ function changed() {
   soon ??= setTimeout(() => { soon = null; refresh(); }, CALM);
 }
 
-/** The page is of no more use: nothing is read any more. */
-export function close() {
-  over = true;
-  stream?.close();
-}
-
 // ── the stream ──
 
+// One stream serves all the tabs of a browser, which may open only six connections to a server: the tab that has the lock
+// listens and tells the others; when it closes, another one takes the lock.
 const conversation = document.body.dataset.conversation;
+const others = new BroadcastChannel("bon-moment:console");
 let stream = null, down = false, told = false, retry = null, wait = 1_000, notice = null;
+let letGo = () => {};
 
-export function listen() {
-  if (over) return;
-  clearTimeout(retry);
-  stream?.close();
-  stream = new EventSource(`/console/evenements${conversation ? `?conversation=${encodeURIComponent(conversation)}` : ""}`);
-  const hear = (kind, act) => stream.addEventListener(kind, ({ data }) => {
-    const about = JSON.parse(data || "{}");
-    if (!conversation || !about.conversation || about.conversation === conversation) act(about);
-  });
-  stream.onopen = () => {
+const acts = {
+  change: () => changed(),
+  frappe: ({ de }) => de === "visiteur" && document.dispatchEvent(new Event("console:frappe")),
+  effacee: () => (conversation ? around.gone() : changed()),
+  fin_session: async () => (await login()) || say(said.session_page, true),
+  ligne: () => {
     clearTimeout(notice);
-    wait = 1_000;
     if (told) say(said.retablie);
     if (down) refresh();
     down = told = false;
-  };
-  stream.onerror = () => {
-    if (over) return;
+  },
+  coupure: () => {
     if (!down) notice = setTimeout(() => { told = true; say(said.coupure, true); }, 3_000);
     down = true;
-    // A refusal ends the stream for good: read the page, which says why, and try again later.
-    if (stream.readyState === EventSource.CLOSED) {
-      clearTimeout(retry);
-      retry = setTimeout(async () => { await refresh(); listen(); }, wait);
-      wait = Math.min(2 * wait, 30_000);
-    }
-  };
-  hear("change", changed);
-  hear("frappe", ({ de }) => de === "visiteur" && document.dispatchEvent(new Event("console:frappe")));
-  hear("effacee", () => (conversation ? around.gone() : changed()));
-  hear("fin_session", async () => {
-    stream.close();
-    if (await login()) return;
-    say(said.session_page, true);
-  });
+  },
+};
+
+function hear([kind, about]) {
+  if (!over && (!conversation || !about.conversation || about.conversation === conversation)) acts[kind](about);
 }
-signedIn.push(() => { down = true; listen(); }); // The former stream is of the session that is over.
+others.onmessage = ({ data }) => (data[0] === "nouvelle_session" ? stream && connect() : hear(data));
+
+function tell(kind, about) {
+  others.postMessage([kind, about]);
+  hear([kind, about]);
+}
+
+function connect() {
+  clearTimeout(retry);
+  stream?.close();
+  stream = new EventSource("/console/evenements");
+  for (const kind of ["change", "frappe", "effacee"]) stream.addEventListener(kind, ({ data }) => tell(kind, JSON.parse(data)));
+  stream.addEventListener("fin_session", () => { stream.close(); tell("fin_session", {}); });
+  stream.onopen = () => { wait = 1_000; tell("ligne", {}); };
+  stream.onerror = () => {
+    tell("coupure", {});
+    // A refusal ends the stream for good: read the page, which says why, and try again later.
+    if (stream.readyState !== EventSource.CLOSED) return;
+    clearTimeout(retry);
+    retry = setTimeout(async () => { await refresh(); connect(); }, wait);
+    wait = Math.min(2 * wait, 30_000);
+  };
+}
+
+export function listen() {
+  const held = () => new Promise((done) => { letGo = done; connect(); });
+  if (navigator.locks) navigator.locks.request("bon-moment:console", held); // Only over TLS, or on the machine itself.
+  else connect();
+}
+
+/** The page is of no more use: nothing is read any more. */
+export function close() {
+  over = true;
+  clearTimeout(retry);
+  stream?.close();
+  stream = null;
+  letGo();
+}
+
+// The former stream is of the session that is over.
+signedIn.push(() => {
+  down = true;
+  if (stream) connect();
+  else others.postMessage(["nouvelle_session", {}]);
+});
 
 // ── title and sound ──
 

@@ -65,13 +65,13 @@ box?.querySelector("form").addEventListener("submit", async (event) => {
 // ── sending ──
 
 /** POST `body`; if the session has expired, again once it is renewed. `status` 0: the line is down. */
-export async function send(url, body) {
+export async function send(url, body, key) {
   for (;;) {
     if (token()) body.set("csrf", token());
     let answer;
     try {
-      const headers = { Accept: "application/json", "X-CSRF-Token": token() };
-      answer = await fetch(url, { method: "POST", body, headers, signal: AbortSignal.timeout(30_000) });
+      const headers = { Accept: "application/json", "X-CSRF-Token": token(), ...(key && { "Idempotency-Key": key }) };
+      answer = await fetch(url, { method: "POST", body, headers, signal: AbortSignal.timeout(60_000) });
     } catch {
       return { ok: false, status: 0, data: { texte: said.non_envoye } };
     }
@@ -108,6 +108,8 @@ export async function read(url) {
 
 const busy = new WeakSet();
 const underWay = new Set();
+const tried = new WeakMap();
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 let leaving = false;
 
 /** Resolves once nothing is under way; true if the page is about to be left. */
@@ -137,7 +139,7 @@ function keyed(form) {
   const field = form.elements.cle, text = form.elements.texte?.value;
   if (!field) return;
   if (!field.value || field.dataset.pour !== text) {
-    field.value = crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    field.value = newKey();
     field.dataset.pour = text;
     keep(form, field, JSON.stringify([field.value, text]));
   }
@@ -153,7 +155,10 @@ export async function submit(form, submitter, after) {
   const focusOn = form.dataset.focus; // The form may become another one meanwhile.
   const before = new Map(typed(form).map((field) => [field, field.value]));
   occupy(form, true);
-  const sending = send(form.getAttribute("action"), body);
+  // The same sending tried again is done once: what the form says has its own key until it has gone through.
+  const content = String(body);
+  if (tried.get(form)?.content !== content) tried.set(form, { content, key: newKey() });
+  const sending = send(form.getAttribute("action"), body, tried.get(form).key);
   underWay.add(sending);
   const { ok, status: code, data } = await sending;
   underWay.delete(sending);
@@ -165,6 +170,7 @@ export async function submit(form, submitter, after) {
     if (code === 409 || code === 404) await after(form, null);
     return false;
   }
+  tried.delete(form);
   if (alert) tell(alert, "");
   for (const [field, value] of before) {
     if (field.type === "checkbox" || field.type === "radio") field.checked = false;
