@@ -26,6 +26,7 @@ from actions.references import METADATA, reference_of
 from actions.restitution import key, title
 from web import views
 from web.app import HERE, create_app
+from web.desk import TRIES
 from web.door import Door
 from web.records import Records
 from web.settings import Settings, origins
@@ -1162,3 +1163,18 @@ async def test_no_method_makes_the_door_fail(tireless: Visitor, method: str, bod
         client = tireless.another().client if path == "/api/evenements" else tireless.client
         assert (await client.request(method, path, content=body)).status_code < 500
     await tireless.settled()
+
+
+# ── the console's sign-in ──
+
+
+async def test_trying_many_logins_at_once_from_one_address_is_stopped_and_said(visitor: Visitor) -> None:
+    async def tries(login: str) -> int:
+        form = {"identifiant": login, "mot_de_passe": "x"}
+        return (await visitor.client.post("/console/connexion", data=form)).status_code
+
+    same = await asyncio.gather(*(tries("lea") for _ in range(TRIES + 3)))
+    assert sorted(same) == [401] * TRIES + [429] * 3
+    others = await asyncio.gather(*(tries(f"nul{n}") for n in range(6 * TRIES)))
+    assert 429 in others
+    assert (await visitor.client.get("/api/conversation")).status_code == 200
