@@ -1,4 +1,4 @@
-"""A visitor and one of the staff, each as their browser talks with the door: shared by the tests of the console."""
+"""A visitor and one of the staff, each as their browser talks with the door, for the tests that need them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,18 @@ from tests.conftest import Guide
 from web.accounts import Accounts
 
 PASSWORD = "une longue phrase de passe"
+COMPLETE = {
+    "statut_qualiopi": "non_certifie",
+    "financement_actuel": "aucun",
+    "financement_vise": "oui",
+    "ambition": "croissance",
+    "partenaires": "non",
+    "motivation": "projet",
+    "maturite": "solide",
+    "capacite": "disponible",
+    "echeance": "lointaine",
+}
+"""Answers to every question asked; `cadre_stable` is not."""
 SLOW = 20.0
 """Seconds that the guide may take on a busy machine."""
 

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 
 from actions.references import METADATA, REFERENCES, engine
 from tests.conftest import Guide
-from tests.staff import PASSWORD, Staff, Visitor, account, plain, until
+from tests.staff import COMPLETE, PASSWORD, Staff, Visitor, account, plain, until
 from web.accounts import Accounts
 from web.console import COOKIE, console_routes
 from web.desk import TRIES
@@ -23,17 +23,6 @@ from web.followup import CALL_BACK_STATES
 from web.tables import ACCOUNTS, AUDIT, CONVERSATIONS, SESSIONS, now
 
 pytestmark = pytest.mark.bot
-CALL = {
-    "statut_qualiopi": "non_certifie",
-    "financement_actuel": "aucun",
-    "financement_vise": "oui",
-    "ambition": "croissance",
-    "partenaires": "non",
-    "motivation": "projet",
-    "maturite": "solide",
-    "capacite": "disponible",
-    "echeance": "lointaine",
-}
 
 
 @pytest.fixture(scope="module")
@@ -432,7 +421,7 @@ def test_a_call_is_led_in_any_order_to_the_same_verdict_and_goes_on_on_the_web(g
     script = page_of(conversation) + "/script"
     shown = lea.text(script)
     assert re.search(r"[A-Z0-9]{4}-[A-Z0-9]{4}", shown)
-    answered(lea, conversation, dict(reversed(list(CALL.items())[4:])))
+    answered(lea, conversation, dict(reversed(list(COMPLETE.items())[4:])))
     lea.does(page_of(conversation) + "/note", texte="Parle vite, rappeler le matin")
     assert "Parle vite" in lea.text(script)
     code = lea.does(page_of(conversation) + "/code")
@@ -452,7 +441,7 @@ def test_a_call_is_led_in_any_order_to_the_same_verdict_and_goes_on_on_the_web(g
 
 def test_a_whole_call_gives_the_verdict_to_say_and_the_web_shows_it(guide: Guide, lea: Staff) -> None:
     conversation = lea.call()
-    answered(lea, conversation, CALL)
+    answered(lea, conversation, COMPLETE)
     shown = lea.text(page_of(conversation) + "/script")
     assert "bon moment" in region(shown, "verdict").lower()
     # Any answer may be changed, and the verdict follows.
@@ -547,7 +536,7 @@ def test_the_figures_count_what_happened(guide: Guide, lea: Staff, visitor: Visi
     before = figures()
     Visitor(guide).arrive().sees("Question 1 sur 9")
     conversation = lea.call()
-    answered(lea, conversation, CALL)
+    answered(lea, conversation, COMPLETE)
     after = figures()
     begun = next(row for _, row in before if "ommenc" in row)
     assert total(begun, after) == total(begun, before) + 2

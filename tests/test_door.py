@@ -24,6 +24,7 @@ from starlette.routing import Route
 from actions.diagnostic import INCONNU, VALEURS, diagnostiquer, manquantes, parcours
 from actions.references import METADATA, reference_of
 from actions.restitution import key, title
+from tests.staff import COMPLETE
 from web import views
 from web.app import HERE, create_app
 from web.desk import TRIES
@@ -45,18 +46,6 @@ WIDGET = [
     "/widget/fenetre.html",
     *(f"/widget/{path.name}" for path in sorted((HERE / "widget").iterdir())),
 ]
-COMPLETE = {
-    "statut_qualiopi": "non_certifie",
-    "financement_actuel": "aucun",
-    "financement_vise": "oui",
-    "ambition": "croissance",
-    "partenaires": "non",
-    "motivation": "projet",
-    "maturite": "solide",
-    "capacite": "disponible",
-    "echeance": "lointaine",
-}
-"""Answers to every question asked; `cadre_stable` is not."""
 VERDICT = [
     {"text": "C’est noté."},
     {"text": "Stratégique", "custom": {**diagnostiquer(COMPLETE).payload(), "reference": REFERENCE}},

@@ -388,6 +388,7 @@ async def not_understood_page(request: Request, account: Account) -> Response:
                 "id": row["id"],
                 "question_nom": texts.text(f"utter_nom_{row['question']}") if row["question"] else None,
                 "texte": row["texte"],
+                "lien": link_of(row["conversation"]),
                 "pris_pour_titre": SAID.get(f"sens_intent_{row['pris_pour']}"),
                 "certitude": round(100 * row["certitude"]) if row["certitude"] else None,
                 "sens": row["sens"],

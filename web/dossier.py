@@ -12,7 +12,7 @@ from actions import texts
 from actions.diagnostic import FAQ, INCONNU, SECTIONS, SLOTS, VALEURS, diagnostiquer, manquantes, parcours
 from actions.restitution import key, restitution
 from web.tables import ZONE
-from web.views import SAID
+from web.views import SAID, reasons
 
 Events = Sequence[Mapping[str, Any]]
 INTENTS = (
@@ -147,15 +147,7 @@ def verdict(given: Mapping[str, str | None]) -> dict[str, Any] | None:
             {"nom": SAID[f"levier_{name}"], "force": force, "force_texte": SAID[f"force_{force}"]}
             for name, force in found.leviers.items()
         ],
-        "raisons": [
-            {
-                "effet": r.effet,
-                "nom": SAID[f"nom_court_{r.slot}"],
-                "reponse": texts.sentence(r.reponse),
-                "poids": r.poids,
-            }
-            for r in words.raisons
-        ],
+        "raisons": reasons(words),
         "parties": [
             {
                 "nom": part.nom,

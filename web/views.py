@@ -17,7 +17,7 @@ import yaml
 
 from actions import texts
 from actions.diagnostic import SECTIONS, SLOTS, diagnostiquer, est_valeur, manquantes, parcours
-from actions.restitution import key, restitution, title
+from actions.restitution import Restitution, key, restitution, title
 
 Seal = Callable[[str, str], str]
 """Payload and title of a button → what the page sends back when it is pressed."""
@@ -119,15 +119,7 @@ def card(payload: Mapping[str, Any], seal: Seal) -> dict[str, Any]:
         "verdict": payload["verdict"],
         "titre": said.titre,
         "phrase": said.phrase,
-        "raisons": [
-            {
-                "effet": r.effet,
-                "nom": SAID[f"nom_court_{r.slot}"],
-                "reponse": texts.sentence(r.reponse),
-                "poids": r.poids,
-            }
-            for r in said.raisons
-        ],
+        "raisons": reasons(said),
         "parties": [{"nom": part.nom, "explication": part.explication} for part in said.parties],
         "etapes": list(said.etapes),
         "pistes": [
@@ -141,6 +133,19 @@ def card(payload: Mapping[str, Any], seal: Seal) -> dict[str, Any]:
         ],
         "reference": payload.get("reference") or "",
     }
+
+
+def reasons(said: Restitution) -> list[dict[str, Any]]:
+    """What weighed in a verdict: `effet`, `nom` (short), `reponse`, `poids` (1 to 3)."""
+    return [
+        {
+            "effet": r.effet,
+            "nom": SAID[f"nom_court_{r.slot}"],
+            "reponse": texts.sentence(r.reponse),
+            "poids": r.poids,
+        }
+        for r in said.raisons
+    ]
 
 
 def answers(given: Mapping[str, str | None], seal: Seal) -> dict[str, Any]:
