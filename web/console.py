@@ -31,7 +31,7 @@ from web.accounts import Account, Accounts
 from web.bilan import bilan
 from web.desk import TRY_MINUTES, Desk
 from web.door import Door, Refused, clean
-from web.followup import CALL_BACK_STATES, ISSUES, PAGE, STATES, FollowUp
+from web.followup import CALL_BACK_STATES, ISSUES, STATES, FollowUp
 from web.records import digest
 from web.views import SAID
 
@@ -203,7 +203,7 @@ def safe(path: str | None) -> str:
 def page(request: Request, name: str, **context: Any) -> Response:
     """A page made from its template."""
     templates: Jinja2Templates = request.app.state.templates
-    return templates.TemplateResponse(request, f"console/{name}.html", {**context, "telephone": views.PHONE})
+    return templates.TemplateResponse(request, f"console/{name}.html", context)
 
 
 async def signed_page(request: Request, account: Account, name: str, tab: str, **context: Any) -> Response:
@@ -214,7 +214,6 @@ async def signed_page(request: Request, account: Account, name: str, tab: str, *
         "csrf": csrf_of(request, request.cookies.get(COOKIE, "")),
         "onglet": tab,
         "attente": counts["attente"],
-        "mots": SAID,
     }
     return page(request, name, **common, **context)
 
@@ -264,7 +263,6 @@ async def listing(request: Request, account: Account) -> Response:
         etats=states,
         lignes=[line_view(line) for line in lines],
         suite=f"/console?{after}" if more else None,
-        par_page=PAGE,
     )
 
 
