@@ -269,6 +269,19 @@ def test_two_staff_cannot_hold_the_same(lea: Staff, omar: Staff, visitor: Visito
     visitor.sees("Omar Diallo")
 
 
+def test_who_asked_for_a_person_and_was_not_answered_waits_again(guide: Guide, lea: Staff, visitor: Visitor) -> None:
+    visitor.say("je voudrais parler à un conseiller")
+    until(lambda: visitor.conversation in lea.text("/console?etat=attente"), "waits for a person")
+    page = page_of(visitor.conversation)
+    lea.does(page + "/prendre")
+    lea.does(page + "/rendre")
+    assert visitor.conversation in lea.text("/console?etat=attente")
+    lea.does(page + "/prendre")
+    lea.does(page + "/message", texte="Bonjour !")
+    lea.does(page + "/rendre")
+    assert visitor.conversation not in lea.text("/console?etat=attente")
+
+
 def test_messages_without_a_key_are_each_said(lea: Staff, visitor: Visitor) -> None:
     page = page_of(visitor.conversation)
     lea.does(page + "/prendre")

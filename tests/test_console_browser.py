@@ -254,6 +254,28 @@ def test_a_session_that_expires_in_mid_action_loses_nothing(guide: Guide, staff:
     expect(page.locator("#fil")).to_contain_text("merci", timeout=SLOW)
 
 
+def test_a_session_renewed_in_one_tab_is_renewed_in_the_others(guide: Guide, staff: Opens, window: Page) -> None:
+    desk = staff()
+    path = f"/console/c/{conversation_of(guide, window)}"
+    first, second = desk.to(path), desk.open(path)
+    with engine(guide.database).begin() as connection:
+        mine = select(ACCOUNTS.c.id).where(ACCOUNTS.c.identifiant == desk.login).scalar_subquery()
+        past = now() - timedelta(seconds=1)
+        connection.execute(update(SESSIONS).where(SESSIONS.c.compte == mine).values(expire_le=past))
+    dialogs = [page.get_by_role("dialog", name="Votre session a expiré") for page in (first, second)]
+    for dialog in dialogs:
+        expect(dialog).to_be_visible(timeout=SLOW)
+    first.get_by_label("Mot de passe").fill(PASSWORD)
+    first.get_by_role("button", name="Se reconnecter").click()
+    for dialog in dialogs:
+        expect(dialog).to_be_hidden(timeout=SLOW)
+    for number, page in enumerate((second, first)):
+        page.locator("#note").fill(f"note {number}")
+        page.get_by_role("button", name="Enregistrer la note").click()
+        for seen in (first, second):
+            expect(seen.locator('[data-region="notes"]')).to_contain_text(f"note {number}", timeout=SLOW)
+
+
 def test_the_line_down_loses_nothing(guide: Guide, staff: Opens, window: Page) -> None:
     desk = staff()
     page = desk.to(f"/console/c/{conversation_of(guide, window)}")

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from actions.diagnostic import SLOTS
 from actions.references import REFERENCES, engine, reference_of
 from web.accounts import Accounts
-from web.followup import PAGE, FollowUp
+from web.followup import PAGE, FollowUp, call_back_words
 from web.records import Records
 from web.tables import ACCOUNTS, CONVERSATIONS, ZONE, now
 
@@ -239,7 +239,30 @@ def test_notes_call_backs_and_meanings_name_who_gave_them(base: Base) -> None:
     assert base.followup.not_understood(labelled=False) == []
 
 
+def test_erased_contact_details_are_found_no_more(base: Base) -> None:
+    one = base.begins("web-1", "bonjour à tous")
+    base.records.add_call_back(one, "Léa Durand", "+33 (0)6 12 34 56 78", "le soir")
+    for words in call_back_words("Léa Durand", "+33 (0)6 12 34 56 78", "le soir"):
+        base.followup.found_by(one, words)
+    assert base.listed(words="durand") == base.listed(words="06 12 34 56 78") == [one]
+    assert base.followup.erase_call_back(base.followup.call_backs(one)[0]["id"]) == one
+    line = base.followup.line(one)
+    assert line and " ".join(line["recherche"].split()) == "bonjour a tous"
+    assert base.followup.erase_call_back(99) is None
+
+
+def test_an_amount_is_found_as_it_was_typed(base: Base) -> None:
+    one = base.begins("web-1", "un budget de 250 000 environ")
+    assert base.listed(words="250 000") == [one]
+
+
+def test_a_log_does_not_name_what_is_not_kept(base: Base) -> None:
+    base.accounts.note(base.lea, "rappel", "web-effacee")
+    assert [line["conversation"] for line in base.accounts.audit()] == [None]
+
+
 def test_the_log_is_kept_a_year(base: Base) -> None:
+    base.begins("web-1")
     base.accounts.note(base.lea, "ouvert", "web-1")
     base.accounts.purge()
     assert [(line["nom"], line["action"], line["conversation"]) for line in base.accounts.audit()] == [

@@ -18,7 +18,7 @@ from sqlalchemy import delete, select, update
 
 from actions.references import REFERENCES, engine
 from web.records import digest
-from web.tables import ACCOUNTS, AUDIT, SESSIONS, moment, now
+from web.tables import ACCOUNTS, AUDIT, CONVERSATIONS, SESSIONS, moment, now
 
 ROLES = ("conseiller", "formateur")
 SHORTEST_PASSWORD = 12
@@ -149,9 +149,10 @@ class Accounts:
     # ── the log ──
 
     def note(self, account: Account | int, action: str, conversation: str | None = None) -> None:
-        """Write in the log what an account did, on which conversation."""
+        """Write in the log what an account did, on which conversation if it is still kept."""
         who = account if isinstance(account, int) else account.id
-        row = {"le": now(), "compte": who, "action": action, "conversation": conversation}
+        kept = select(CONVERSATIONS.c.conversation).where(CONVERSATIONS.c.conversation == conversation)
+        row = {"le": now(), "compte": who, "action": action, "conversation": kept.scalar_subquery()}
         with self._engine.begin() as connection:
             connection.execute(AUDIT.insert().values(**row))
 

@@ -29,7 +29,7 @@ from actions.diagnostic import SLOTS, manquantes
 from web import dossier, views
 from web.accounts import Account, Accounts
 from web.bilan import bilan
-from web.desk import TRY_MINUTES, Desk
+from web.desk import MOST_CHECKS, TRY_MINUTES, Desk
 from web.door import Door, Refused, clean
 from web.followup import CALL_BACK_STATES, ISSUES, STATES, FollowUp
 from web.records import digest
@@ -164,15 +164,28 @@ async def sign_in(request: Request) -> Response:
     return signed
 
 
+def neighbourhood(address: str) -> str:
+    """The address for the limits: of an IPv6 one, the network that one subscriber has."""
+    return ":".join(address.split(":")[:4]) if ":" in address else address
+
+
 async def check(request: Request, login: str, password: str) -> tuple[Account | None, Refused | None]:
     """Whose login and password these are, or what to refuse. Every try counts until it has succeeded."""
     desk = desk_of(request)
-    address = request.client.host if request.client else "?"
+    address = neighbourhood(request.client.host if request.client else "?")
     here = f"{login}@{address}"
-    if not (desk.tries_in_all.allows(address) and desk.tries.allows(here)):
-        return None, Refused(429, "trop_essais", minutes=TRY_MINUTES)
-    async with desk.checks:
-        account = await run_in_threadpool(desk.accounts.check, login, password)
+    late = Refused(429, "trop_essais", minutes=TRY_MINUTES)
+    if desk.checking >= MOST_CHECKS or not desk.tries.allows(here):
+        return None, late
+    if not desk.tries_in_all.allows(address):
+        desk.tries.give_back(here)
+        return None, late
+    desk.checking += 1
+    try:
+        async with desk.checks:
+            account = await run_in_threadpool(desk.accounts.check, login, password)
+    finally:
+        desk.checking -= 1
     if account is None:
         return None, Refused(401, "identifiants_faux")
     desk.tries.give_back(here)

@@ -32,6 +32,8 @@ TRIES = 5
 """Wrong passwords allowed in `TRY_MINUTES` for one login from one address; six times more for an address in all."""
 CHECKS = 2
 """Passwords checked at once: each takes 64 MiB and a processor for a moment."""
+MOST_CHECKS = 20
+"""Passwords that wait for it."""
 OPENED = 3_600.0
 """Seconds during which a conversation read again by the same account is not written in the log again."""
 MOST_RESULTS = 1_000
@@ -51,6 +53,7 @@ class Desk:
         self.tries = Rate(TRIES, TRY_MINUTES * 60)
         self.tries_in_all = Rate(6 * TRIES, TRY_MINUTES * 60)
         self.checks = asyncio.Semaphore(CHECKS)
+        self.checking = 0
         self._present: Counter[int] = Counter()
         self._opened: dict[tuple[int, str], float] = {}
         self._results: OrderedDict[tuple[int, str, str], asyncio.Future[Any]] = OrderedDict()
@@ -108,9 +111,10 @@ class Desk:
                 arrival = SAID["visiteur_arrivee"].format(nom=account.nom)
                 await self._say(conversation, _signed(account, "annonce"), arrival, {"event": "pause"})
             except Refused:
-                await self.door.append(conversation, [{"event": "resume"}])
-                waiting = await run_in_threadpool(self.followup.waits, conversation)
-                await run_in_threadpool(self.followup.release, conversation, waiting)
+                # Rasa may have heard all the same. Where it cannot be told to go on, the account keeps the conversation
+                # and can hand it back.
+                if await self.door.append(conversation, [{"event": "resume"}]):
+                    await run_in_threadpool(self.followup.release, conversation, None)
                 raise
             await run_in_threadpool(self.accounts.note, account, "pris", conversation)
             await self.door.publish(conversation, "presence", {"conseiller": account.nom})
@@ -125,11 +129,13 @@ class Desk:
             await self._must_hold(conversation, account)
             await self._release(conversation, account.id, account.nom)
 
-    async def _release(self, conversation: str, account: int, name: str, gone: bool = False) -> None:
-        """Let the guide go on. Who is `gone` without a word has not met the request for a person."""
+    async def _release(
+        self, conversation: str, account: int, name: str, gone: bool = False, closed: bool = False
+    ) -> None:
+        """Let the guide go on. Unless the conversation is `closed`, who was left without an answer waits again."""
         said, action = ("visiteur_absence", "rendu_absence") if gone else ("visiteur_depart", "rendu")
         metadata = {"cle": secrets.token_hex(8), "conseiller": name, "genre": "annonce"}
-        waiting = gone and await run_in_threadpool(self.followup.waits, conversation)
+        waiting = not closed and await run_in_threadpool(self.followup.waits, conversation)
         await self._say(conversation, metadata, SAID[said].format(nom=name), {"event": "resume"})
         await run_in_threadpool(self.followup.release, conversation, waiting)
         await run_in_threadpool(self.accounts.note, account, action, conversation)
@@ -228,7 +234,7 @@ class Desk:
                 raise Refused(409, "deja_prise", nom=holder[1])
             await run_in_threadpool(self.followup.close, conversation, issue)
             if holder:
-                await self._release(conversation, account.id, account.nom)
+                await self._release(conversation, account.id, account.nom, closed=True)
             await run_in_threadpool(self.accounts.note, account, "issue", conversation)
             self.door.changed(conversation)
 
@@ -245,7 +251,8 @@ class Desk:
         try:
             return await asyncio.shield(known)
         except Exception:
-            self._results.pop(mark, None)  # It was not done: it may be tried again.
+            if self._results.get(mark) is known:
+                del self._results[mark]  # It was not done: it may be tried again.
             raise
 
     async def opened(self, account: Account, conversation: str) -> None:
@@ -284,6 +291,7 @@ class Desk:
     async def watch(self) -> None:
         """For ever: note who is there, and hand back what those hold who have gone."""
         while True:
+            await asyncio.sleep(ROUND)
             try:
                 if self._present:
                     await run_in_threadpool(self.accounts.seen, list(self._present))
@@ -292,13 +300,12 @@ class Desk:
                     await self._hand_back_for(conversation, account)
             except Exception:
                 logger.exception("who is there could not be looked at; it will be again")
-            await asyncio.sleep(ROUND)
 
     async def _hand_back_for(self, conversation: str, account: int) -> None:
         with contextlib.suppress(Refused):  # Rasa does not answer: at the next round.
             async with self.door.lock(conversation):
                 holder = await run_in_threadpool(self.followup.holder, conversation)
-                if holder and holder[0] == account:
+                if holder and holder[0] == account and account not in self._present:
                     await self._release(conversation, account, holder[1], gone=True)
 
 

@@ -27,7 +27,7 @@ from starlette.concurrency import run_in_threadpool
 
 from actions.references import ALPHABET
 from web import views
-from web.followup import FollowUp
+from web.followup import FollowUp, call_back_words
 from web.records import Records
 from web.settings import Settings
 from web.views import COMMANDS, SAID
@@ -174,7 +174,7 @@ class Door:
             Refused: the conversation was erased.
         """
         await self.keep(conversation, self.records.add_call_back, name, reach, message)
-        for words in (f"{name} {message}", reach):
+        for words in call_back_words(name, reach, message):
             await run_in_threadpool(self.followup.found_by, conversation, words)
 
     # ── buttons ──
@@ -341,7 +341,7 @@ class Door:
 
     async def _exchange(self, conversation: str, text: str, title: str | None, key: str) -> None:
         async with self.lock(conversation):
-            if not await run_in_threadpool(self.records.is_open, conversation):
+            if not await self._is_open(conversation):
                 return
             if message := spoken(key, text, title):
                 await self.publish(conversation, "message", message)
@@ -370,6 +370,14 @@ class Door:
             await self.publish(conversation, "fin", {"cle": key})
             if answers:
                 await self._follow(conversation, said, typed=not title, answers=raw)
+
+    async def _is_open(self, conversation: str) -> bool:
+        """Whether it was not erased; where the database does not say, it is taken to be open."""
+        try:
+            return await run_in_threadpool(self.records.is_open, conversation)
+        except SQLAlchemyError:
+            logger.exception("the database does not say whether a conversation is open")
+            return True
 
     async def _is_held(self, conversation: str) -> bool:
         """Whether one of the staff holds it; where the database does not say, the guide answers."""
@@ -426,9 +434,9 @@ class Door:
                 json=events,
             )
             return answer.is_success
-        except httpx.ReadTimeout:
+        except (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError):
             keys = {event["metadata"]["cle"] for event in events if "metadata" in event}
-            for _ in range(LATE):
+            for _ in range(LATE if keys else 0):
                 kept = ((await self.tracker(conversation, "ALL")) or {}).get("events") or []
                 if keys & {(event.get("metadata") or {}).get("cle") for event in kept}:
                     return True

@@ -50,7 +50,7 @@ _NUMBER = re.compile(r"\+?\d[\d .()-]{7,}\d")
 
 def digits(text: str) -> str:
     """A telephone number as it is searched: `+33 6 12…` and `06 12…` are the same."""
-    kept = re.sub(r"\D", "", text)
+    kept = re.sub(r"\D", "", text.replace("(0)", ""))
     return re.sub(r"^(?:00)?33(?=\d{9}$)", "0", kept)
 
 
@@ -59,9 +59,15 @@ def findable(text: str) -> str:
     return " ".join([folded(text), *map(digits, _NUMBER.findall(text))])
 
 
-def searched(words: str) -> str:
-    """What a typed search is compared with in the column `recherche`."""
-    return digits(words) if _PHONE.match(words) else folded(words)
+def call_back_words(name: str, reach: str, message: str) -> tuple[str, str]:
+    """By what a conversation is found thanks to a request for a call back."""
+    return f"{name} {message}", reach
+
+
+def matches(words: str) -> Any:
+    """Whether a conversation holds all `words`, or this telephone number, as an SQL expression."""
+    said = and_(True, *[_C.recherche.contains(word, autoescape=True) for word in folded(words).split()])
+    return or_(said, _C.recherche.contains(digits(words))) if _PHONE.match(words) else said
 
 
 def state_of(at: datetime) -> Any:
@@ -165,9 +171,12 @@ class FollowUp:
             row = {"pris_par": account, "pris_le": now(), "lu_le": now(), "premiere_prise_le": first}
             return bool(connection.execute(update(CONVERSATIONS).where(free).values(**row)).rowcount)
 
-    def release(self, conversation: str, waiting: bool = False) -> None:
-        """Nobody of the staff holds the conversation any more; whether the visitor is still `waiting` for one."""
-        asked = func.coalesce(_C.demande_le, now()) if waiting else None
+    def release(self, conversation: str, waiting: bool | None = False) -> None:
+        """Nobody of the staff holds the conversation any more.
+
+        Whether the visitor is still `waiting` for one; None leaves it as it was.
+        """
+        asked = {True: func.coalesce(_C.demande_le, now()), False: None, None: _C.demande_le}[waiting]
         with self._engine.begin() as connection:
             self._set(connection, conversation, pris_par=None, pris_le=None, demande_le=asked)
 
@@ -239,9 +248,7 @@ class FollowUp:
             found, more = self._page(query.where(spelled), page) if tried else ([], False)
             if found:
                 return [{**line, "approche": near} for line in found], more
-        for word in searched(words).split():
-            query = query.where(_C.recherche.contains(word, autoescape=True))
-        found, more = self._page(query, page)
+        found, more = self._page(query.where(matches(words)), page)
         return [{**line, "approche": False} for line in found], more
 
     def _lines(self, at: datetime) -> Any:
@@ -346,9 +353,15 @@ class FollowUp:
         """Erase a request for a call back. Returns its conversation; None if there is no such request."""
         known = CALL_BACKS.c.id == number
         with self._engine.begin() as connection:
-            conversation = connection.execute(select(CALL_BACKS.c.conversation).where(known)).scalar()
+            row = connection.execute(select(CALL_BACKS).where(known)).first()
+            if row is None:
+                return None
             connection.execute(delete(CALL_BACKS).where(known))
-        return conversation
+            left = _C.recherche
+            for words in call_back_words(row.nom, row.joindre, row.message):
+                left = func.replace(left, findable(words), "")
+            self._set(connection, row.conversation, recherche=left)
+        return str(row.conversation)
 
     # ── what was not understood ──
 

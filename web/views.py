@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import yaml
 from actions import texts
 from actions.diagnostic import SECTIONS, SLOTS, diagnostiquer, est_valeur, manquantes, parcours
 from actions.restitution import Restitution, key, restitution, title
+from web.tables import ZONE
 
 Seal = Callable[[str, str], str]
 """Payload and title of a button → what the page sends back when it is pressed."""
@@ -213,7 +214,7 @@ def call_back_faults(name: str, reach: str, message: str, agreed: bool) -> dict[
 
 def today() -> date:
     """The date on what a person takes away; `BON_MOMENT_DATE` replaces it for a demonstration."""
-    return date.fromisoformat(os.environ.get("BON_MOMENT_DATE") or date.today().isoformat())
+    return date.fromisoformat(os.environ.get("BON_MOMENT_DATE") or datetime.now(ZONE).date().isoformat())
 
 
 def article() -> dict[str, dict[str, str]]:

@@ -1,6 +1,6 @@
 // What happens elsewhere, as it happens: the stream of events, the page read again, its title and its sound.
 
-import { login, read, renew, restore, said, say, settled, signedIn } from "./send.js";
+import { login, read, renew, renewedElsewhere, restore, said, say, session, settled, signedIn } from "./send.js";
 import { bring } from "./regions.js";
 
 // Milliseconds in which several changes make one reading; figures and the log may lag a little.
@@ -58,8 +58,8 @@ const acts = {
   ligne: () => {
     clearTimeout(notice);
     if (told) say(said.retablie);
-    if (down) refresh();
     down = told = false;
+    refresh(); // What happened while nobody listened.
   },
   coupure: () => {
     if (!down) notice = setTimeout(() => { told = true; say(said.coupure, true); }, 3_000);
@@ -70,7 +70,13 @@ const acts = {
 function hear([kind, about]) {
   if (!over && (!conversation || !about.conversation || about.conversation === conversation)) acts[kind](about);
 }
-others.onmessage = ({ data }) => (data[0] === "nouvelle_session" ? stream && connect() : hear(data));
+others.onmessage = ({ data: [kind, about] }) => {
+  if (kind !== "nouvelle_session") return hear([kind, about]);
+  if (over) return;
+  renewedElsewhere(about);
+  if (stream) connect();
+  else refresh();
+};
 
 function tell(kind, about) {
   others.postMessage([kind, about]);
@@ -89,13 +95,13 @@ function connect() {
     // A refusal ends the stream for good: read the page, which says why, and try again later.
     if (stream.readyState !== EventSource.CLOSED) return;
     clearTimeout(retry);
-    retry = setTimeout(async () => { await refresh(); connect(); }, wait);
+    retry = setTimeout(async () => { await refresh(); if (!over) connect(); }, wait);
     wait = Math.min(2 * wait, 30_000);
   };
 }
 
 export function listen() {
-  const held = () => new Promise((done) => { letGo = done; connect(); });
+  const held = () => (over ? null : new Promise((done) => { letGo = done; connect(); }));
   if (navigator.locks) navigator.locks.request("bon-moment:console", held); // Only over TLS, or on the machine itself.
   else connect();
 }
@@ -111,10 +117,12 @@ export function close() {
 
 // The former stream is of the session that is over.
 signedIn.push(() => {
-  down = true;
+  others.postMessage(["nouvelle_session", session()]);
   if (stream) connect();
-  else others.postMessage(["nouvelle_session", {}]);
+  else refresh();
 });
+// A tab that slept may have missed something.
+document.addEventListener("visibilitychange", () => { if (!document.hidden && !over) changed(); });
 
 // ── title and sound ──
 

@@ -24,7 +24,19 @@ export function renew(value) {
 
 /** Called once the person has signed in again. */
 export const signedIn = [];
-let asking = null, later = false;
+let asking = null, later = false, elsewhere = false;
+
+/** Another tab has signed the same person in: what waits here for it goes on. */
+export function renewedElsewhere({ csrf, identifiant }) {
+  if (session().identifiant !== identifiant) return location.reload();
+  renew(csrf);
+  later = false;
+  if (box.open) { elsewhere = true; box.close("ok"); }
+  if (status.textContent === said.session_page) say("");
+}
+
+/** What the other tabs need to know of this session. */
+export const session = () => ({ csrf: token(), identifiant: box?.querySelector("[name=identifiant]").defaultValue });
 
 /** Ask who it is, in place; false if the person would rather not now. Everybody who asks meanwhile gets the same answer. */
 export function login() {
@@ -36,7 +48,8 @@ export function login() {
   }).then((ok) => {
     asking = null;
     later = !ok;
-    if (ok) for (const act of signedIn) act();
+    if (ok && !elsewhere) for (const act of signedIn) act();
+    elsewhere = false;
     return ok;
   }));
 }
@@ -156,7 +169,9 @@ export async function submit(form, submitter, after) {
   const before = new Map(typed(form).map((field) => [field, field.value]));
   occupy(form, true);
   // The same sending tried again is done once: what the form says has its own key until it has gone through.
-  const content = String(body);
+  const words = new URLSearchParams(body);
+  words.delete("csrf"); // A renewed session says the same.
+  const content = String(words);
   if (tried.get(form)?.content !== content) tried.set(form, { content, key: newKey() });
   const sending = send(form.getAttribute("action"), body, tried.get(form).key);
   underWay.add(sending);
