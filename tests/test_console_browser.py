@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 from sqlalchemy import select, update
 
 from actions.references import METADATA, REFERENCES, engine
@@ -207,6 +207,24 @@ def test_everything_can_be_done_with_the_keyboard(guide: Guide, staff: Opens, wi
     page.keyboard.press("Escape")
     page.keyboard.press("t")
     expect(page.get_by_role("button", name="Prendre la main")).to_be_visible()
+
+
+def test_who_goes_on_to_write_elsewhere_keeps_the_focus(guide: Guide, staff: Opens, window: Page) -> None:
+    desk = staff()
+    page = desk.to(f"/console/c/{conversation_of(guide, window)}")
+    desk.press("Prendre la main")
+    expect(page.locator("#texte")).to_be_focused(timeout=SLOW)
+    page.keyboard.type("un instant")
+    waiting: list[Route] = []
+    page.route("**/message", lambda route: waiting.append(route))
+    page.keyboard.press("Enter")
+    until(lambda: page.wait_for_timeout(20) or waiting, "the message is on its way")
+    page.locator("#note").click()
+    waiting[0].continue_()
+    expect(page.locator("#fil")).to_contain_text("un instant", timeout=SLOW)
+    expect(page.locator("#texte")).to_have_value("")
+    expect(page.locator("#envoi button")).not_to_have_attribute("aria-disabled", "true")
+    expect(page.locator("#note")).to_be_focused()
 
 
 def test_two_staff_at_once(guide: Guide, staff: Opens, window: Page) -> None:

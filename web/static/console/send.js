@@ -207,7 +207,8 @@ export async function submit(form, submitter, after) {
   if (form.dataset.fait) say(form.dataset.fait);
   const focus = await after(form, data);
   occupy(form, false);
-  (focus ?? (focusOn && document.querySelector(focusOn)))?.focus();
+  const at = document.activeElement; // Not away from another field, where the person has gone on to write.
+  if (!at?.matches("input, textarea, select") || form.contains(at)) (focus ?? (focusOn && document.querySelector(focusOn)))?.focus();
   return true;
 }
 
