@@ -74,6 +74,11 @@ def value_of(option: dict[str, str]) -> str:
     return str(next(iter(json.loads(option["payload"].removeprefix("/repondre")).values())))
 
 
+def titles(slot: str) -> dict[str, str]:
+    """The titles of the choices of a question, by the answer that each gives."""
+    return {value_of(option): option["title"] for option in options(slot)}
+
+
 def label(slot: str, value: str) -> str:
     """An answer, said back to the person: « vous voulez grandir »."""
     return text(f"utter_libelle_{slot}_{value}")

@@ -32,7 +32,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web import console, views
 from web.accounts import Accounts
-from web.bilan import bilan
 from web.desk import Desk
 from web.door import Door, Refused, clean, command
 from web.followup import FollowUp
@@ -253,10 +252,7 @@ async def document(request: Request) -> Response:
     conversation, given, reference = await verdict_of(request)
     if not door_of(request).messages.allows(conversation):
         raise Refused(429, "trop_vite")
-    made = await run_in_threadpool(bilan, given, reference, views.today())
-    name = f"bon-moment-{reference}.pdf"
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return Response(made, media_type="application/pdf", headers=headers)
+    return await console.bilan_to_keep(given, reference)
 
 
 async def call_back(request: Request) -> Response:

@@ -219,9 +219,12 @@ def page(request: Request, name: str, **context: Any) -> Response:
     return templates.TemplateResponse(request, f"console/{name}.html", context)
 
 
-async def signed_page(request: Request, account: Account, name: str, tab: str, **context: Any) -> Response:
-    """A page of someone who has signed in."""
-    counts = await run_in_threadpool(followup_of(request).counts)
+async def signed_page(
+    request: Request, account: Account, name: str, tab: str, counts: dict[str, int] | None = None, **context: Any
+) -> Response:
+    """A page of someone who has signed in. `counts` are those of the list, if they were read already."""
+    if counts is None:
+        counts = await run_in_threadpool(followup_of(request).counts)
     common = {
         "moi": account,
         "csrf": csrf_of(request, request.cookies.get(COOKIE, "")),
@@ -239,6 +242,11 @@ def done(request: Request, back: str, **more: Any) -> Response:
 def link_of(conversation: str) -> str:
     """The page of a conversation."""
     return f"/console/c/{conversation}"
+
+
+def choices(kind: str, values: tuple[str, ...]) -> list[dict[str, str]]:
+    """The values of a list to choose from, each with its title."""
+    return [{"valeur": value, "titre": SAID[f"{kind}_{value}"]} for value in values]
 
 
 def line_view(line: dict[str, Any]) -> dict[str, Any]:
@@ -272,6 +280,7 @@ async def listing(request: Request, account: Account) -> Response:
         account,
         "liste",
         "conversations",
+        counts,
         filtres={"etat": state, "q": words},
         etats=states,
         lignes=[line_view(line) for line in lines],
@@ -306,8 +315,8 @@ async def tracker_of(request: Request, conversation: str) -> tuple[dict[str, str
 async def about(request: Request, account: Account, line: dict[str, Any]) -> dict[str, Any]:
     """What the pages of a conversation share."""
     conversation = line["conversation"]
-    holder = await run_in_threadpool(followup_of(request).holder, conversation)
-    taken = {"nom": holder[1], "moi": holder[0] == account.id, **dossier.when(holder[2])} if holder else None
+    mine = line["pris_par"] == account.id
+    taken = {"nom": line["preneur"], "moi": mine, **dossier.when(line["pris_le"])} if line["pris_par"] else None
     notes = await run_in_threadpool(followup_of(request).notes, conversation)
     asked = await run_in_threadpool(followup_of(request).call_backs, conversation)
     issue = line["issue"]
@@ -316,8 +325,8 @@ async def about(request: Request, account: Account, line: dict[str, Any]) -> dic
         "pris": taken,
         "notes": [{**note, **dossier.when(note["le"])} for note in notes],
         "rappels": [call_back_view(row) for row in reversed(asked)],
-        "etats_rappel": [{"valeur": s, "titre": SAID[f"rappel_{s}"]} for s in CALL_BACK_STATES],
-        "issues": [{"valeur": name, "titre": SAID[f"issue_{name}"]} for name in ISSUES],
+        "etats_rappel": choices("rappel", CALL_BACK_STATES),
+        "issues": choices("issue", ISSUES),
         "issue": {"titre": SAID[f"issue_{issue}"], **dossier.when(line["issue_le"])} if issue else None,
     }
 
@@ -422,7 +431,7 @@ async def call_backs_page(request: Request, account: Account) -> Response:
         "rappels",
         "rappels",
         rappels=[call_back_view(row) for row in rows],
-        etats_rappel=[{"valeur": s, "titre": SAID[f"rappel_{s}"]} for s in CALL_BACK_STATES],
+        etats_rappel=choices("rappel", CALL_BACK_STATES),
         filtre=state,
     )
 
@@ -512,6 +521,12 @@ async def figures_csv(request: Request, account: Account) -> Response:
 def attachment(content: str | bytes, kind: str, name: str) -> Response:
     """A file to keep."""
     return Response(content, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+async def bilan_to_keep(given: dict[str, str | None], reference: str) -> Response:
+    """The verdict to keep, as a PDF."""
+    made = await run_in_threadpool(bilan, given, reference, views.today())
+    return attachment(made, "application/pdf", f"bon-moment-{reference}.pdf")
 
 
 async def audit_page(request: Request, account: Account) -> Response:
@@ -708,9 +723,9 @@ async def document(request: Request, account: Account) -> Response:
     given, _ = await tracker_of(request, line["conversation"])
     if views.summary(given)["verdict"] is None or not line["reference"]:
         raise Refused(409, "pas_de_verdict")
-    made = await run_in_threadpool(bilan, given, line["reference"], views.today())
+    made = await bilan_to_keep(given, line["reference"])
     await run_in_threadpool(accounts_of(request).note, account, "export", line["conversation"])
-    return attachment(made, "application/pdf", f"bon-moment-{line['reference']}.pdf")
+    return made
 
 
 async def export(request: Request, account: Account) -> Response:

@@ -182,7 +182,7 @@ class Desk:
                 raise Refused(400, "reponse_inconnue")
             if given[slot] == value:
                 return
-            title = next(o["title"] for o in texts.options(slot) if texts.value_of(o) == value)
+            title = texts.titles(slot)[value]
             name = texts.text(f"utter_nom_{slot}")
             metadata = _signed(account, "reponse")
             stored = {"event": "slot", "name": slot, "value": value, "metadata": metadata}

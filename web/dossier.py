@@ -90,7 +90,7 @@ def answers(given: Mapping[str, str | None], events: Events) -> list[dict[str, A
     found = []
     for index, slot in enumerate(parcours(given), 1):
         value = given[slot]
-        titles = {texts.value_of(option): option["title"] for option in texts.options(slot)}
+        titles = texts.titles(slot)
         source = sources.get(slot, {}) if value else {}
         found.append(
             {
@@ -187,7 +187,7 @@ def meanings() -> list[dict[str, Any]]:
 
     found = []
     for slot in SLOTS:
-        titles = {texts.value_of(option): option["title"] for option in texts.options(slot)}
+        titles = texts.titles(slot)
         choices = [(f"reponse:{slot}:{value}", titles[value]) for value in (*VALEURS[slot], INCONNU)]
         found.append(group(SAID["groupe_reponse"].format(nom=texts.text(f"utter_nom_{slot}")), choices))
     found.append(group(SAID["groupe_faq"], [(f"faq:{topic}", SAID[f"sujet_{topic}"]) for topic in FAQ]))

@@ -18,7 +18,6 @@ from sqlalchemy.engine import Connection
 
 from actions.diagnostic import diagnostiquer, manquantes, parcours
 from actions.references import LENGTH, REFERENCES, engine
-from actions.restitution import key
 from web.spelling import candidates, heard
 from web.tables import (
     ACCOUNTS,
@@ -148,13 +147,12 @@ class FollowUp:
     def answered(self, conversation: str, given: Mapping[str, str | None]) -> None:
         """The answers are now `given`, by one of the staff: the next question, or the verdict, follows."""
         missing, path = manquantes(given), parcours(given)
+        if missing:
+            data = {"type": "question", "slot": missing[0], "index": path.index(missing[0]) + 1, "total": len(path)}
+        else:
+            data = {"type": "verdict", **diagnostiquer(given).payload()}
         with self._engine.begin() as connection:
-            if missing:
-                rank = path.index(missing[0]) + 1
-                step = {"question": missing[0], "rang": rank, "total": len(path), "verdict": None}
-                self._set(connection, conversation, **step)
-            else:
-                self._set(connection, conversation, question=None, verdict=key(diagnostiquer(given)), verdict_le=now())
+            self._progress(connection, conversation, data)
 
     def found_by(self, conversation: str, words: str) -> None:
         """Let the conversation be found by these words too: a name, a number, a note."""
