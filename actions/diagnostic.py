@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final, TextIO
 
 Answers = Mapping[str, "str | None"]
@@ -149,6 +150,76 @@ class Bascule:
 
 
 @dataclass(frozen=True)
+class Ligne:
+    """A line of the decision table: it holds if all its conditions do, or one of them where `une_suffit`.
+
+    A condition is a fact and the values of it that make the condition hold.
+    """
+
+    numero: str
+    verdict: str
+    conditions: tuple[tuple[str, Set[str]], ...]
+    une_suffit: bool = False
+
+    def tient(self, faits: Mapping[str, Set[str]]) -> bool | None:
+        """Whether the line holds, given the values that each fact may take; None while that is open."""
+        found = [_tient(faits[fait], valeurs) for fait, valeurs in self.conditions]
+        decisive = self.une_suffit
+        if decisive in found:
+            return decisive
+        return None if None in found else not decisive
+
+
+def _tient(possibles: Set[str], valeurs: Set[str]) -> bool | None:
+    """Whether a fact that may be any of `possibles` is one of `valeurs`; None while that is open."""
+    if possibles <= valeurs:
+        return True
+    return None if possibles & valeurs else False
+
+
+TABLE: Final = (
+    Ligne("1", "deja_certifie", (("statut_qualiopi", {"certifie"}),)),
+    Ligne("2", "a_approfondir", (("inconnues", {"quatre_ou_plus"}), ("enjeu", {INCONNU})), une_suffit=True),
+    Ligne("3", "pas_strategique", (("enjeu", {"nul"}),)),
+    Ligne("4", "vision_a_clarifier", (("motivation", {"pression"}), ("financement", {"moyen", "nul", INCONNU}))),
+    Ligne(
+        "5a",
+        "strategique_sous_contrainte",
+        (("enjeu", {"moyen"}), ("motivation", {"exigence"}), ("echeance", {"proche"})),
+    ),
+    Ligne("5b", "vision_a_clarifier", (("enjeu", {"moyen"}), ("motivation", {INCONNU}))),
+    Ligne("5c", "a_anticiper", (("enjeu", {"moyen"}),)),
+    Ligne("6", "strategique_sous_contrainte", (("echeance", {"proche"}), ("socle", {"moyen", "fragile"}))),
+    Ligne("7", "strategique_a_preparer", (("socle", {"fragile"}),)),
+    Ligne("8", "strategique_maintenant", ()),
+)
+"""The decision: the first line that holds is the verdict (contract, section 2); its line 5 is three lines here."""
+
+REPONSES_DE_LA_TABLE: Final = ("statut_qualiopi", "motivation", "echeance")
+"""The answers that the table reads themselves; its other facts are computed from several."""
+_DE_L_ENJEU: Final = ("financement_actuel", "financement_vise", "ambition", "cadre_stable", "partenaires")
+
+
+@dataclass(frozen=True)
+class Constat:
+    """A condition of a line looked at: the values that the fact may still take, and whether the condition holds."""
+
+    fait: str
+    possibles: tuple[str, ...]
+    tient: bool | None
+
+
+@dataclass(frozen=True)
+class Examen:
+    """A line looked at. `etat`: `tient` (it is the verdict), `ecartee` (whatever is still missing), `ouverte` (answers
+    are missing), or `sans_objet` (a line before it holds)."""
+
+    ligne: Ligne
+    etat: str
+    constats: tuple[Constat, ...]
+
+
+@dataclass(frozen=True)
 class Diagnostic:
     """A verdict with all that explains it (contract, section 4, payload `verdict`, without `reference`)."""
 
@@ -271,22 +342,67 @@ def evaluer_socle(reponses: Answers) -> str:
 
 def _verdict(posees: Answers, leviers: Mapping[str, str], enjeu: str, socle: str) -> str:
     """The first line of the table that holds (contract, section 2)."""
-    if posees["statut_qualiopi"] == "certifie":
-        return "deja_certifie"
     inconnues = sum(1 for slot, value in posees.items() if slot != "statut_qualiopi" and value == INCONNU)
-    if inconnues >= 4 or enjeu == INCONNU:
-        return "a_approfondir"
-    if enjeu == "nul":
-        return "pas_strategique"
-    if posees["motivation"] == "pression" and leviers["financement"] != "fort":
-        return "vision_a_clarifier"
-    if enjeu == "moyen":
-        if posees["motivation"] == "exigence" and posees["echeance"] == "proche":
-            return "strategique_sous_contrainte"
-        return "vision_a_clarifier" if posees["motivation"] == INCONNU else "a_anticiper"
-    if posees["echeance"] == "proche" and socle != "solide":
-        return "strategique_sous_contrainte"
-    return "strategique_a_preparer" if socle == "fragile" else "strategique_maintenant"
+    faits: dict[str, Set[str]] = {slot: {value or ""} for slot, value in posees.items() if slot in REPONSES_DE_LA_TABLE}
+    faits |= {"inconnues": {_nombre(inconnues)}, "enjeu": {enjeu}, "socle": {socle}}
+    faits["financement"] = {leviers["financement"]}
+    return next(ligne.verdict for ligne in TABLE if ligne.tient(faits))
+
+
+def _nombre(inconnues: int) -> str:
+    """How many answers are unknown, as the table reads it."""
+    return "quatre_ou_plus" if inconnues >= 4 else "moins_de_quatre"
+
+
+def _faits_possibles(reponses: dict[str, str | None]) -> dict[str, Set[str]]:
+    """Each fact of the table, with every value that it may still take, whatever the missing answers turn out to be."""
+
+    def suites(slots: tuple[str, ...]) -> Iterator[dict[str, str | None]]:
+        free = [slot for slot in slots if reponses[slot] is None]
+        for values in product(*((*VALEURS[slot], INCONNU) for slot in free)):
+            yield {**reponses, **dict(zip(free, values, strict=True))}
+
+    stakes, funds, unknown = set(), set(), set()
+    for suite in suites(_DE_L_ENJEU):
+        leviers = evaluer_leviers(suite)
+        stakes.add(evaluer_enjeu(leviers))
+        funds.add(leviers["financement"])
+        unknown.add(sum(suite[slot] == INCONNU for slot in parcours(suite) if slot in _DE_L_ENJEU))
+    others = [
+        reponses[slot] for slot in ("motivation", "maturite", "capacite", "echeance") if est_posee(slot, reponses)
+    ]
+    least, most = others.count(INCONNU), others.count(INCONNU) + others.count(None)
+    faits: dict[str, Set[str]] = {
+        slot: {value} if (value := reponses[slot]) else {*VALEURS[slot], INCONNU} for slot in REPONSES_DE_LA_TABLE
+    }
+    faits |= {"inconnues": {_nombre(min(unknown) + least), _nombre(max(unknown) + most)}, "enjeu": stakes}
+    return faits | {"financement": funds, "socle": {evaluer_socle(suite) for suite in suites(("maturite", "capacite"))}}
+
+
+def examiner(reponses: object) -> tuple[Examen, ...]:
+    """Every line of the decision table for these answers, those still missing left open (contract, section 2).
+
+    Raises:
+        ReponsesInvalides: as `verifier`.
+    """
+    faits = _faits_possibles(verifier(reponses))
+    examens: list[Examen] = []
+    ouvertes = decidee = False
+    for ligne in TABLE:
+        tient = ligne.tient(faits)
+        if decidee:
+            etat = "sans_objet"
+        elif tient is False:
+            etat = "ecartee"
+        else:
+            etat = "ouverte" if ouvertes or tient is None else "tient"
+            ouvertes, decidee = True, bool(tient)
+        constats = tuple(
+            Constat(fait, tuple(sorted(faits[fait])), _tient(faits[fait], valeurs))
+            for fait, valeurs in ligne.conditions
+        )
+        examens.append(Examen(ligne, etat, constats))
+    return tuple(examens)
 
 
 def _sections(verdict: str, posees: Answers, leviers: Mapping[str, str], socle: str) -> tuple[str, ...]:

@@ -305,3 +305,37 @@ def test_command_runs_without_rasa() -> None:
         [sys.executable, "-c", code], input=json.dumps(BASE), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0 and json.loads(done.stdout)["verdict"] == "strategique_maintenant"
+
+
+# ── the table, looked at line by line ──
+
+every_answer = st.fixed_dictionaries({slot: st.sampled_from([*VALEURS[slot], INCONNU]) for slot in SLOTS})
+
+
+@given(every_answer, st.sets(st.sampled_from(SLOTS)))
+@settings(max_examples=300, deadline=None)
+def test_a_line_is_struck_only_once_no_missing_answer_can_bring_it_back(
+    answers: dict[str, str | None], missing: set[str]
+) -> None:
+    (held,) = [look.ligne for look in diagnostic.examiner(answers) if look.etat == "tient"]
+    assert held.verdict == diagnostiquer(answers).verdict
+    before = {look.ligne.numero: look.etat for look in diagnostic.examiner({**answers, **dict.fromkeys(missing)})}
+    assert before[held.numero] in ("ouverte", "tient")
+    assert list(before.values()).count("tient") <= 1
+
+
+def test_lines_are_struck_as_answers_come() -> None:
+    def states(**answers: str) -> str:
+        marks = {"ouverte": ".", "ecartee": "x", "tient": "T", "sans_objet": "-"}
+        return "".join(marks[look.etat] for look in diagnostic.examiner(answers))
+
+    assert states() == ".........."
+    assert states(statut_qualiopi="certifie") == "T---------"
+    assert states(statut_qualiopi="non_certifie") == "x........."
+    strong = {"statut_qualiopi": "non_certifie", "financement_actuel": "significatif", "ambition": "croissance"}
+    assert states(**strong) == "x.xxxxx..."
+    assert states(**strong, partenaires="non", motivation="projet", maturite="solide") == "xxxxxxx..."
+    assert (
+        states(**strong, partenaires="non", motivation="projet", maturite="informelle", echeance="proche")
+        == "xxxxxxxT--"
+    )
