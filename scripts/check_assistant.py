@@ -16,11 +16,13 @@ from typing import Any
 
 import yaml
 
-from actions.diagnostic import EXPLICATIONS, FAQ, INCONNU, SECTIONS, SLOTS, VALEURS, VERDICTS, est_valeur
+from actions.diagnostic import EXPLICATIONS, FAQ, INCONNU, SECTIONS, SLOTS, TABLE, VALEURS, VERDICTS, est_valeur
 from actions.texts import SPOKEN
 from scripts.texts import say
 
 ROOT = Path(__file__).resolve().parent.parent
+WORDS = ("messages", "console", "atelier")
+"""The files of `web/` that hold the words of the door."""
 VARIANTES = {"deja_certifie": ("valoriser", "reinterroger", "approfondir")}
 # The marks that the code fills, by the beginning of the response's name; what is not listed takes none.
 MARKS: dict[str, set[str]] = {
@@ -137,15 +139,19 @@ def spoken_faults(name: str, variants: list[dict[str, Any]]) -> Iterator[str]:
                 yield f"{name}: nobody can touch the buttons of what is read aloud"
 
 
-def words_faults(console: dict[str, str], door: dict[str, str]) -> Iterator[str]:
-    """Every fault of the console's words and of the door's, which the code reads as one."""
+def words_faults(files: dict[str, dict[str, str]]) -> Iterator[str]:
+    """Every fault of the words in `files` of `web/`: the code reads them as one."""
     code = " ".join(file.read_text("utf-8") for file in (ROOT / "web").glob("*.py"))
     needed = {name for pair in re.findall(r'SAID\["(\w+)"\]|Refused\(\d+, "(\w+)"', code) for name in pair if name}
     needed |= {f"note_{slot}" for slot in SLOTS} | {f"sujet_{topic}" for topic in FAQ}
-    yield from (f"missing in web/console.yml: {name}" for name in sorted(needed - set(console) - set(door)))
-    yield from (f"in web/console.yml and web/messages.yml: {name}" for name in sorted(set(console) & set(door)))
-    for name, text in (*console.items(), *door.items()):
-        yield from typography_faults(name, text)
+    needed |= {f"ligne_{ligne.numero}" for ligne in TABLE} | {f"verdict_court_{verdict}" for verdict in VERDICTS}
+    needed |= {f"fait_{fait}" for ligne in TABLE for fait, _ in ligne.conditions}
+    written = [name for words in files.values() for name in words]
+    yield from (f"missing in web/*.yml: {name}" for name in sorted(needed - set(written)))
+    yield from (f"twice in web/*.yml: {name}" for name in sorted({n for n in written if written.count(n) > 1}))
+    for words in files.values():
+        for name, text in words.items():
+            yield from typography_faults(name, text)
 
 
 def faults(domain: dict[str, Any]) -> Iterator[str]:
@@ -173,8 +179,8 @@ def faults(domain: dict[str, Any]) -> Iterator[str]:
 
 def main() -> int:
     domain = yaml.safe_load((ROOT / "domain.yml").read_text("utf-8"))
-    console, door = (yaml.safe_load((ROOT / "web" / f"{n}.yml").read_text("utf-8")) for n in ("console", "messages"))
-    found = [*faults(domain), *words_faults(console, door)]
+    files = {n: yaml.safe_load((ROOT / "web" / f"{n}.yml").read_text("utf-8")) for n in WORDS}
+    found = [*faults(domain), *words_faults(files)]
     for fault in found:
         print(fault)
     say("assistant_fautes" if found else "assistant_bon", nombre=str(len(found)), textes=str(len(domain["responses"])))

@@ -23,11 +23,18 @@ import httpx
 from scripts import train
 from scripts.terminal import talk
 from scripts.texts import say, sentence
+from web.network import is_loopback, local_addresses
 from web.settings import origins
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "var" / "journaux"
 SECRETS = ROOT / "var" / "secrets.env"
+WORKSHOP = {
+    "BON_MOMENT_ATELIER": "ouvert",
+    "BON_MOMENT_HOTE": "0.0.0.0",  # noqa: S104 - the room has to reach it.
+    "DATABASE_URL": f"sqlite:///{ROOT / 'var' / 'atelier.db'}",
+}
+"""What a workshop changes: open to the room, without an account on this machine, in a database of its own."""
 READY_TIMEOUT = 240.0
 """Seconds that a service may take to answer: a slow laptop loads the language model in more than a minute."""
 
@@ -73,7 +80,7 @@ def services(env: Mapping[str, str], with_door: bool = True) -> list[Service]:
     """The processes to start, in order."""
     python = sys.executable
     actions = [python, "-m", "rasa_sdk", "--actions", "actions", "--port", env["ACTIONS_PORT"]]
-    rasa = [python, "-m", "rasa", "run", "--model", str(train.MODEL), "--interface", "127.0.0.1"]
+    rasa = [python, "-m", "scripts.rasa_server", "run", "--model", str(train.MODEL), "--interface", "127.0.0.1"]
     rasa += ["--port", env["RASA_PORT"], "--enable-api", "--auth-token", env["RASA_TOKEN"]]
     door = [
         python,
@@ -180,13 +187,23 @@ class Supervisor:
                 process.wait()
 
 
+def say_how_to_join(page: str, env: Mapping[str, str]) -> None:
+    """Print where the trainer leads the workshop, and by what addresses the room can join."""
+    say("atelier", atelier=page + "atelier")
+    found = [] if is_loopback(env["BON_MOMENT_HOTE"]) else local_addresses()
+    for address in found:
+        say("atelier_adresse", adresse=f"http://{address}:{env['BON_MOMENT_PORT']}/salle")
+    say("atelier_conseil" if found else "atelier_sans_reseau")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--terminal", action="store_true", help="talk in the terminal instead of opening the door")
+    parser.add_argument("--atelier", action="store_true", help="open a workshop to the local network")
     options = parser.parse_args()
     if train.main() != 0:
         return 1
-    env = configuration()
+    env = configuration({**WORKSHOP, **os.environ} if options.atelier else os.environ)
     try:
         origins(env.get("BON_MOMENT_ORIGINES", ""))
     except ValueError as error:
@@ -215,6 +232,8 @@ def main() -> int:
                     rasa=f"http://localhost:{env['RASA_PORT']}",
                     jeton=env["RASA_TOKEN"],
                 )
+                if options.atelier:
+                    say_how_to_join(page, env)
                 failure = supervisor.watch()
     finally:
         say("arret")

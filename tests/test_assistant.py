@@ -23,13 +23,15 @@ def test_our_assistant_has_no_fault(domain: dict[str, Any]) -> None:
 
 def test_the_words_of_the_console_have_no_fault() -> None:
     web = check_assistant.ROOT / "web"
-    console, door = (yaml.safe_load((web / f"{name}.yml").read_text("utf-8")) for name in ("console", "messages"))
-    assert list(check_assistant.words_faults(console, door)) == []
-    del console["note_ambition"], console["pas_prise"]
-    assert list(check_assistant.words_faults({**console, "hier": "hier : {heure}", "panne": "Panne."}, door)) == [
-        "missing in web/console.yml: note_ambition",
-        "missing in web/console.yml: pas_prise",
-        "in web/console.yml and web/messages.yml: panne",
+    files = {name: yaml.safe_load((web / f"{name}.yml").read_text("utf-8")) for name in check_assistant.WORDS}
+    assert list(check_assistant.words_faults(files)) == []
+    del files["console"]["note_ambition"], files["console"]["pas_prise"], files["atelier"]["ligne_5b"]
+    files["console"] |= {"hier": "hier : {heure}", "panne": "Panne."}
+    assert list(check_assistant.words_faults(files)) == [
+        "missing in web/*.yml: ligne_5b",
+        "missing in web/*.yml: note_ambition",
+        "missing in web/*.yml: pas_prise",
+        "twice in web/*.yml: panne",
         "hier: typography near 'hier : {heu'",
     ]
 

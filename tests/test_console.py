@@ -17,9 +17,10 @@ from actions.references import METADATA, REFERENCES, engine
 from tests.conftest import Guide
 from tests.staff import COMPLETE, PASSWORD, Staff, Visitor, account, plain, until
 from web.accounts import Accounts
-from web.console import COOKIE, console_routes
+from web.console import console_routes
 from web.desk import TRIES
 from web.followup import CALL_BACK_STATES
+from web.session import COOKIE
 from web.tables import ACCOUNTS, AUDIT, CONVERSATIONS, SESSIONS, now
 
 pytestmark = pytest.mark.bot

@@ -83,6 +83,18 @@ class Accounts:
                 if password is not None or role is not None:
                     connection.execute(delete(SESSIONS).where(SESSIONS.c.compte == known))
 
+    def built_in(self, login: str, name: str, role: str) -> Account:
+        """The account of this login, made the first time with a password that nobody knows."""
+        query = select(ACCOUNTS).where(
+            ACCOUNTS.c.identifiant == login, ACCOUNTS.c.role == role, ACCOUNTS.c.ferme_le.is_(None)
+        )
+        with self._engine.begin() as connection:
+            found = connection.execute(query).first()
+        if found is None:
+            self.create(login, name, role, secrets.token_urlsafe(32))
+            return self.built_in(login, name, role)
+        return _account(found)
+
     def close(self, login: str) -> bool:
         """Close an account: it opens nothing any more, what it did stays in the log. Returns whether it was open."""
         with self._engine.begin() as connection:

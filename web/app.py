@@ -30,12 +30,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web import console, views
+from web import console, views, workshop
 from web.accounts import Accounts
 from web.desk import Desk
 from web.door import Door, Refused, clean, command
 from web.followup import FollowUp
 from web.records import Records
+from web.rooms import Rooms
+from web.session import SPACES, door_of
 from web.settings import Settings
 from web.views import SAID
 
@@ -45,11 +47,6 @@ LONGEST_ADDRESS = 500
 MOST_STREAMS = 12
 """Pages that may listen to one conversation at once."""
 logger = logging.getLogger("bon_moment.door")
-
-
-def door_of(request: Request) -> Door:
-    """The door of this application."""
-    return request.app.state.door
 
 
 def client_of(request: Request) -> str:
@@ -286,6 +283,19 @@ async def opinion(request: Request) -> Response:
     return JSONResponse({"texte": SAID["avis_note"]}, status_code=201)
 
 
+# ── a room of a workshop ──
+
+
+async def join_room(request: Request) -> Response:
+    """A telephone joins the room of its `code`: answers the token of its conversation."""
+    return await workshop.join(request, await body_of(request), client_of(request))
+
+
+async def room_asks(request: Request) -> Response:
+    """What the room is asked now."""
+    return await workshop.my_place(request, await conversation_of(request))
+
+
 async def health(request: Request) -> Response:
     """Whether the door is live and the guide behind it ready."""
     try:
@@ -374,8 +384,9 @@ class Faults:
 async def refused(request: Request, error: Exception) -> Response:
     """A refusal, in French."""
     assert isinstance(error, Refused)
-    if console.is_console(request):
-        return console.refused(request, error)
+    for space in SPACES:
+        if space.has(request):
+            return space.refused(request, error)
     return JSONResponse({"erreur": error.said, "texte": SAID[error.said]}, status_code=error.status)
 
 
@@ -401,19 +412,21 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         client = rasa or httpx.AsyncClient(base_url=chosen.rasa_url, timeout=chosen.answer_timeout)
         records = await run_in_threadpool(Records, chosen.database_url)
-        app.state.door = Door(chosen, client, records, FollowUp(chosen.database_url))
+        app.state.door = Door(chosen, client, records, FollowUp(chosen.database_url), Rooms(chosen.database_url))
         app.state.desk = Desk(app.state.door, Accounts(chosen.database_url))
+        app.state.workshop = workshop.Workshop(app.state.door)
 
-        async def purge_daily() -> None:
+        async def purge_hourly() -> None:
             while True:
                 try:
+                    await app.state.workshop.forget()
                     await run_in_threadpool(records.purge, chosen.retention_days)
                     await run_in_threadpool(app.state.desk.accounts.purge)
                 except Exception:
-                    logger.exception("the purge failed; it will be tried again tomorrow")
-                await asyncio.sleep(86_400)
+                    logger.exception("the purge failed; it will be tried again in an hour")
+                await asyncio.sleep(3_600)
 
-        tasks = [asyncio.create_task(purge_daily()), asyncio.create_task(app.state.desk.watch())]
+        tasks = [asyncio.create_task(purge_hourly()), asyncio.create_task(app.state.desk.watch())]
         yield
         for task in tasks:
             task.cancel()
@@ -440,7 +453,10 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
             Route("/api/rappel", call_back, methods=["POST"]),
             Route("/api/avis", opinion, methods=["POST"]),
             Route("/sante", health),
+            Route("/api/salle", join_room, methods=["POST"]),
+            Route("/api/salle", room_asks, methods=["GET"]),
             *console.console_routes(),
+            *workshop.workshop_routes(),
         ],
         middleware=[
             Middleware(GZipMiddleware),

@@ -7,59 +7,34 @@ a French sentence of `console.yml`.
 from __future__ import annotations
 
 import csv
-import hmac
 import io
 import json
 import re
-from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from itsdangerous import URLSafeSerializer
 from sse_starlette.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.templating import Jinja2Templates
 
 from actions import texts
 from actions.diagnostic import SLOTS, manquantes
 from web import dossier, views
-from web.accounts import Account, Accounts
+from web.accounts import Account
 from web.bilan import bilan
-from web.desk import MOST_CHECKS, TRY_MINUTES, Desk
-from web.door import Door, Refused, clean
+from web.door import Refused, clean
 from web.followup import CALL_BACK_STATES, ISSUES, STATES, FollowUp
-from web.records import digest
+from web.session import CONSOLE, Endpoint, accounts_of, csrf_of, desk_of, done, door_of, form_of, token_of
 from web.views import SAID
 
-COOKIE = "bon_moment_session"
-ROLE = "conseiller"
 LONGEST_NOTE = 4_000
-LARGEST_NUMBER = 2**31 - 1
-"""Of a row: what the databases' integers hold."""
 MOST_MESSAGES = 200
 """Messages not understood shown at once."""
 PERIODS = (7, 30)
 """Days that the figures may cover."""
-Endpoint = Callable[[Request, Account], Awaitable[Response]]
-
-
-def desk_of(request: Request) -> Desk:
-    """The desk of this application."""
-    return request.app.state.desk
-
-
-def door_of(request: Request) -> Door:
-    """The door behind it."""
-    return desk_of(request).door
-
-
-def accounts_of(request: Request) -> Accounts:
-    """The staff's accounts."""
-    return desk_of(request).accounts
 
 
 def followup_of(request: Request) -> FollowUp:
@@ -67,156 +42,7 @@ def followup_of(request: Request) -> FollowUp:
     return desk_of(request).followup
 
 
-def wants_json(request: Request) -> bool:
-    """Whether the page's script asks, rather than a browser that shows the answer."""
-    return "application/json" in request.headers.get("accept", "")
-
-
-# ── sessions ──
-
-
-def csrf_of(request: Request, token: str) -> str:
-    """What a form of this session carries, so that no other site can send one."""
-    secret = door_of(request).settings.secret
-    return str(URLSafeSerializer(secret, salt="console").dumps(digest(token)))
-
-
-async def account_of(request: Request) -> Account:
-    """Whose session it is.
-
-    Raises:
-        Refused: no session (401), or not of a `conseiller` (403).
-    """
-    account = await run_in_threadpool(accounts_of(request).account_of, request.cookies.get(COOKIE, ""))
-    if account is None:
-        raise Refused(401, "session_expiree")
-    if account.role != ROLE:
-        raise Refused(403, "role_refuse")
-    return account
-
-
-async def form_of(request: Request) -> dict[str, str]:
-    """The fields of a form that was sent from a page of this session.
-
-    Raises:
-        Refused: the session's mark is missing or another's.
-    """
-    form = {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
-    mark = request.headers.get("x-csrf-token") or form.get("csrf", "")
-    if not hmac.compare_digest(mark.encode(), csrf_of(request, request.cookies.get(COOKIE, "")).encode()):
-        raise Refused(403, "formulaire_perime")
-    return form
-
-
-def guarded(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint that only a `conseiller` reaches."""
-
-    async def checked(request: Request) -> Response:
-        account = await account_of(request)
-        if request.path_params.get("numero", 0) > LARGEST_NUMBER:
-            raise Refused(404, "page_inconnue")
-        key = request.headers.get("idempotency-key", "")
-        if request.method == "POST" and re.fullmatch(r"[\w-]{8,64}", key, re.ASCII):
-            return await desk_of(request).once(account, request.url.path, key, lambda: endpoint(request, account))
-        return await endpoint(request, account)
-
-    return checked
-
-
-def from_here(request: Request) -> bool:
-    """Whether a page of this door sends the form, as far as the browser tells.
-
-    A page that says no referrer, as ours do, has « null » for its origin: the browser then tells otherwise.
-    """
-    origin = request.headers.get("origin")
-    if origin in (None, "null"):
-        return request.headers.get("sec-fetch-site", "cross-site" if origin else "none") in ("same-origin", "none")
-    return urlsplit(origin).netloc == request.headers.get("host")
-
-
-async def sign_in(request: Request) -> Response:
-    """The page to sign in, and what it sends."""
-    if request.method != "POST":
-        return page(request, "connexion", erreur=None, identifiant="", suite=safe(request.query_params.get("suite")))
-    if not from_here(request):
-        raise Refused(403, "formulaire_perime")
-    form = await request.form()
-    login, password = str(form.get("identifiant") or "").strip().lower()[:60], str(form.get("mot_de_passe") or "")
-    after = safe(str(form.get("suite") or ""))
-    account, error = await check(request, login, password)
-    if error or account is None:
-        assert error is not None
-        if wants_json(request):
-            # Not 401: that would say that the session is over, which is being mended here.
-            raise Refused(400 if error.status == 401 else error.status, error.said, **error.values)
-        answer = page(request, "connexion", erreur=sentence(error), identifiant=login, suite=after)
-        answer.status_code = error.status
-        return answer
-    token = await run_in_threadpool(accounts_of(request).open_session, account)
-    await run_in_threadpool(accounts_of(request).note, account, "connexion")
-    signed: Response = (
-        JSONResponse({"ok": True, "csrf": csrf_of(request, token), "aller": after})
-        if wants_json(request)
-        else RedirectResponse(after, status_code=303)
-    )
-    secure = request.url.scheme == "https"
-    signed.set_cookie(COOKIE, token, max_age=None, httponly=True, samesite="strict", secure=secure, path="/")
-    return signed
-
-
-def neighbourhood(address: str) -> str:
-    """The address for the limits: of an IPv6 one, the network that one subscriber has."""
-    return ":".join(address.split(":")[:4]) if ":" in address else address
-
-
-async def check(request: Request, login: str, password: str) -> tuple[Account | None, Refused | None]:
-    """Whose login and password these are, or what to refuse. Every try counts until it has succeeded."""
-    desk = desk_of(request)
-    address = neighbourhood(request.client.host if request.client else "?")
-    here = f"{login}@{address}"
-    late = Refused(429, "trop_essais", minutes=TRY_MINUTES)
-    if desk.checking >= MOST_CHECKS or not desk.tries.allows(here):
-        return None, late
-    if not desk.tries_in_all.allows(address):
-        desk.tries.give_back(here)
-        return None, late
-    desk.checking += 1
-    try:
-        async with desk.checks:
-            account = await run_in_threadpool(desk.accounts.check, login, password)
-    finally:
-        desk.checking -= 1
-    if account is None:
-        return None, Refused(401, "identifiants_faux")
-    desk.tries.give_back(here)
-    desk.tries_in_all.give_back(address)
-    return (account, None) if account.role == ROLE else (None, Refused(403, "role_refuse"))
-
-
-async def sign_out(request: Request, account: Account) -> Response:
-    """End the session; what the account holds is handed back."""
-    await form_of(request)
-    await desk_of(request).leave(account)
-    await run_in_threadpool(accounts_of(request).close_session, request.cookies.get(COOKIE, ""))
-    await run_in_threadpool(accounts_of(request).note, account, "deconnexion")
-    answer = done(request, "/console/connexion", aller="/console/connexion")
-    answer.delete_cookie(COOKIE, path="/")
-    return answer
-
-
-def safe(path: str | None) -> str:
-    """A page of the console to go to: never another site."""
-    ours = path and re.fullmatch(r"/console(/[\w-]+(\.\w+)?)*(\?[\w=&%.+-]*)?", path, re.ASCII)
-    return path if path and ours else "/console"
-
-
 # ── pages ──
-
-
-def page(request: Request, name: str, **context: Any) -> Response:
-    """A page made from its template."""
-    templates: Jinja2Templates = request.app.state.templates
-    return templates.TemplateResponse(request, f"console/{name}.html", context)
 
 
 async def signed_page(
@@ -227,16 +53,11 @@ async def signed_page(
         counts = await run_in_threadpool(followup_of(request).counts)
     common = {
         "moi": account,
-        "csrf": csrf_of(request, request.cookies.get(COOKIE, "")),
+        "csrf": csrf_of(request, token_of(request)),
         "onglet": tab,
         "attente": counts["attente"],
     }
-    return page(request, name, **common, **context)
-
-
-def done(request: Request, back: str, **more: Any) -> Response:
-    """What was asked is done: said to the page's script, or shown by going `back`."""
-    return JSONResponse({"ok": True, **more}) if wants_json(request) else RedirectResponse(back, status_code=303)
+    return CONSOLE.page(request, name, **common, **context)
 
 
 def link_of(conversation: str) -> str:
@@ -547,7 +368,7 @@ async def audit_page(request: Request, account: Account) -> Response:
 
 async def events(request: Request, account: Account) -> Response:
     """What the console's pages are told, as server-sent events."""
-    token = request.cookies.get(COOKIE, "")
+    token = token_of(request)
 
     async def still() -> bool:
         return await run_in_threadpool(accounts_of(request).account_of, token) is not None
@@ -748,38 +569,11 @@ async def export(request: Request, account: Account) -> Response:
     return attachment(written, "application/json", f"bon-moment-{line['reference'] or 'conversation'}.json")
 
 
-# ── refusals ──
-
-
-def sentence(error: Refused) -> str:
-    """What a refusal says."""
-    return SAID[error.said].format(**error.values)
-
-
-def is_console(request: Request) -> bool:
-    """Whether the address is one of the console's."""
-    return request.url.path == "/console" or request.url.path.startswith("/console/")
-
-
-def refused(request: Request, error: Refused) -> Response:
-    """A refusal: said to the page's script, or as a page; without a session, the page to sign in."""
-    if wants_json(request) or request.url.path.endswith("/evenements"):
-        said = {"erreur": error.said, "texte": sentence(error)}
-        return JSONResponse(said, status_code=error.status)
-    if error.status == 401:
-        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        target = safe(here) if request.method == "GET" else "/console"
-        return RedirectResponse(f"/console/connexion?{urlencode({'suite': target})}", status_code=303)
-    answer = page(request, "refus", texte=sentence(error), retour="/console" if error.status != 403 else None)
-    answer.status_code = error.status
-    return answer
-
-
 def console_routes() -> list[Route]:
     """The console's addresses. The application's `state.desk` is set once the door is open."""
     of = "/console/c/{conversation}"
     posts: dict[str, Endpoint] = {
-        "/console/deconnexion": sign_out,
+        "/console/deconnexion": CONSOLE.sign_out,
         "/console/appel": begin_call,
         f"{of}/prendre": take,
         f"{of}/rendre": hand_back,
@@ -810,7 +604,7 @@ def console_routes() -> list[Route]:
         "/console/journal": audit_page,
     }
     return [
-        Route("/console/connexion", sign_in, methods=["GET", "POST"]),
-        *(Route(path, guarded(endpoint), methods=["POST"]) for path, endpoint in posts.items()),
-        *(Route(path, guarded(endpoint), methods=["GET"]) for path, endpoint in gets.items()),
+        Route("/console/connexion", CONSOLE.sign_in, methods=["GET", "POST"]),
+        *(Route(path, CONSOLE.guarded(endpoint), methods=["POST"]) for path, endpoint in posts.items()),
+        *(Route(path, CONSOLE.guarded(endpoint), methods=["GET"]) for path, endpoint in gets.items()),
     ]

@@ -29,7 +29,9 @@ from actions.references import ALPHABET
 from web import views
 from web.followup import FollowUp, call_back_words
 from web.records import Records
+from web.rooms import Rooms
 from web.settings import Settings
+from web.tables import WORKSHOP, is_workshop
 from web.views import COMMANDS, SAID
 
 OPENING = "/demarrer"
@@ -66,15 +68,20 @@ class Rate:
         self.seconds = seconds
         self._times: dict[str, deque[float]] = defaultdict(deque)
 
-    def allows(self, key: str) -> bool:
-        """Whether one more event is allowed now; if so, it is counted."""
+    def is_full(self, key: str) -> bool:
+        """Whether no more events are allowed now."""
         now = time.monotonic()
         times = self._times[key]
         while times and now - times[0] > self.seconds:
             times.popleft()
-        if len(times) >= self.limit:
+        return len(times) >= self.limit
+
+    def allows(self, key: str) -> bool:
+        """Whether one more event is allowed now; if so, it is counted."""
+        if self.is_full(key):
             return False
-        times.append(now)
+        now = time.monotonic()
+        self._times[key].append(now)
         if len(self._times) > 10_000:
             recent = {k: t for k, t in self._times.items() if t and now - t[-1] <= self.seconds}
             self._times = defaultdict(deque, recent)
@@ -89,11 +96,14 @@ class Rate:
 class Door:
     """Carries messages to Rasa and back, one at a time for each conversation, and tells every open page."""
 
-    def __init__(self, settings: Settings, rasa: httpx.AsyncClient, records: Records, followup: FollowUp) -> None:
+    def __init__(
+        self, settings: Settings, rasa: httpx.AsyncClient, records: Records, followup: FollowUp, rooms: Rooms
+    ) -> None:
         self.settings = settings
         self.rasa = rasa
         self.records = records
         self.followup = followup
+        self.rooms = rooms
         self.messages = Rate(settings.messages_per_minute)
         self.openings = Rate(settings.conversations_per_minute)
         self.codes = Rate(settings.codes_per_minute)
@@ -103,6 +113,8 @@ class Door:
         self._pages: defaultdict[str, set[asyncio.Queue[dict[str, Any]]]] = defaultdict(set)
         self.desks: set[asyncio.Queue[dict[str, Any]]] = set()
         """The open pages of the console."""
+        self.screens: set[asyncio.Event] = set()
+        """Those of the workshops' rooms, each waiting for something new."""
         self._seen: deque[tuple[str, str]] = deque(maxlen=5_000)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -133,6 +145,13 @@ class Door:
         self.send(conversation, OPENING, key="ouverture")
         return conversation
 
+    async def join(self, code: str) -> str:
+        """Open a conversation in the room of this code, as `begin` does."""
+        conversation = WORKSHOP + secrets.token_hex(16)
+        await run_in_threadpool(self.rooms.begin, conversation, code)
+        self.send(conversation, OPENING, key="ouverture")
+        return conversation
+
     async def new_code(self, conversation: str) -> str:
         """A code such as `HA7R-3W4J-9XYF` that opens the conversation on another device, once."""
         code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_LENGTH))
@@ -159,8 +178,10 @@ class Door:
         """Let `record` write `values` of a conversation, which nobody erases meanwhile.
 
         Raises:
-            Refused: it was erased.
+            Refused: it was erased, or is one of a workshop, in which nothing is left behind.
         """
+        if is_workshop(conversation):
+            raise Refused(409, "pas_en_atelier")
         async with self.lock(conversation):
             if not await run_in_threadpool(self.records.is_open, conversation):
                 raise Refused(404, "conversation_inconnue")
@@ -216,8 +237,16 @@ class Door:
             desk.put_nowait({"type": kind, "data": data})
 
     def changed(self, conversation: str) -> None:
-        """Something of the conversation is new: the console reads it again."""
-        self.tell_staff("change", {"conversation": conversation})
+        """Something of the conversation is new: the console, or the screen of its room, reads it again."""
+        if is_workshop(conversation):
+            self.tell_screens()
+        else:
+            self.tell_staff("change", {"conversation": conversation})
+
+    def tell_screens(self) -> None:
+        """Something of a workshop is new."""
+        for screen in self.screens:
+            screen.set()
 
     async def stream(self, conversation: str) -> AsyncIterator[dict[str, str]]:
         """The conversation so far, then each message as it comes, as server-sent events."""
@@ -355,7 +384,7 @@ class Door:
             else:
                 await self.publish(conversation, "attente", {})
                 try:
-                    raw = views.joined(await self._ask(conversation, text, title, key))
+                    raw = views.joined(await self.ask(conversation, text, title, key))
                     answers = views.turn(key, raw, self.seal(conversation))
                 except httpx.ReadTimeout:
                     answers = await self._late(conversation, key)
@@ -410,15 +439,20 @@ class Door:
         return True
 
     async def _follow(self, conversation: str, said: str | None, typed: bool, answers: list[dict[str, Any]]) -> None:
-        """Let the console follow a turn: what the visitor `said`, what the guide answered."""
+        """Let the console, or the room, follow a turn: what the visitor `said`, what the guide answered."""
         try:
+            if is_workshop(conversation):
+                given, _ = await self.answers(conversation)
+                await run_in_threadpool(self.rooms.keep, conversation, given)
+                self.changed(conversation)
+                return
             question = await run_in_threadpool(self.followup.turn, conversation, said, answers)
             kinds = [m["custom"].get("type") for m in answers if isinstance(m.get("custom"), dict)]
             if said is not None and typed and "hors_sujet" in kinds:
                 found = ((await self.tracker(conversation)) or {}).get("latest_message") or {}
                 thought = views.first_thought(found)
                 await run_in_threadpool(self.followup.add_not_understood, conversation, question, said, *thought)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, Refused):
             logger.exception("a turn could not be followed")
         self.changed(conversation)
 
@@ -454,7 +488,12 @@ class Door:
             await asyncio.sleep(RETRY)
         return []
 
-    async def _ask(self, conversation: str, text: str, title: str | None, key: str) -> list[dict[str, Any]]:
+    async def ask(self, conversation: str, text: str, title: str | None, key: str) -> list[dict[str, Any]]:
+        """What the guide answers; nothing where it cannot be reached.
+
+        Raises:
+            httpx.ReadTimeout: it takes too long.
+        """
         metadata = {"cle": key, **({"titre": title} if title else {})}
         body = {"sender": conversation, "message": text, "metadata": metadata}
         try:
@@ -467,12 +506,15 @@ class Door:
             logger.warning("rasa did not answer: %s", type(error).__name__)
             return []
 
-    async def erase(self, conversation: str) -> None:
-        """Erase the conversation everywhere, once what is under way is done; its pages are told."""
+    async def erase(self, conversation: str, said: str = "effacee") -> None:
+        """Erase the conversation everywhere, once what is under way is done; its pages are told why, by `said`."""
         async with self.lock(conversation):
             await run_in_threadpool(self.records.erase, conversation)
-        await self.publish(conversation, "effacee", {"texte": SAID["effacee"]})
-        self.tell_staff("effacee", {"conversation": conversation})
+        await self.publish(conversation, "effacee", {"texte": SAID[said]})
+        if is_workshop(conversation):
+            self.tell_screens()
+        else:
+            self.tell_staff("effacee", {"conversation": conversation})
 
 
 def event_of(kind: str, data: Any) -> dict[str, str]:

@@ -13,7 +13,19 @@ from sqlalchemy import delete, func, inspect, select, update
 from sqlalchemy.engine import Connection, Engine
 
 from actions.references import REFERENCES, engine
-from web.tables import AUDIT, CALL_BACKS, CODES, CONVERSATIONS, EVENTS, NOT_UNDERSTOOD, NOTES, OPINIONS, now
+from web.tables import (
+    AUDIT,
+    CALL_BACKS,
+    CODES,
+    CONVERSATIONS,
+    EVENTS,
+    NOT_UNDERSTOOD,
+    NOTES,
+    OPINIONS,
+    PARTICIPANTS,
+    is_workshop,
+    now,
+)
 
 
 def digest(code: str) -> str:
@@ -40,7 +52,8 @@ class Records:
 
     def is_open(self, conversation: str) -> bool:
         """Whether the conversation was begun and not erased since."""
-        query = select(CONVERSATIONS.c.conversation).where(CONVERSATIONS.c.conversation == conversation)
+        kept = PARTICIPANTS if is_workshop(conversation) else CONVERSATIONS
+        query = select(kept.c.conversation).where(kept.c.conversation == conversation)
         with self._engine.begin() as connection:
             return connection.execute(query).first() is not None
 
@@ -53,7 +66,7 @@ class Records:
     def _erase(self, connection: Connection, conversation: str) -> None:
         if inspect(connection).has_table(EVENTS.name):
             connection.execute(delete(EVENTS).where(EVENTS.c.sender_id == conversation))
-        for kept in (REFERENCES, OPINIONS, CODES, NOTES, NOT_UNDERSTOOD, CONVERSATIONS):
+        for kept in (REFERENCES, OPINIONS, CODES, NOTES, NOT_UNDERSTOOD, CONVERSATIONS, PARTICIPANTS):
             connection.execute(delete(kept).where(kept.c.conversation == conversation))
         # That something was done stays known; on which conversation does not.
         connection.execute(update(AUDIT).where(AUDIT.c.conversation == conversation).values(conversation=None))

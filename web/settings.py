@@ -15,7 +15,8 @@ class Settings:
     """Sizes in characters or bytes, delays in seconds, retention in days.
 
     `absence` is how long one of the staff may have no page open before what they hold is handed back. `origins` are the
-    sites, such as `https://www.cabinet.fr`, whose pages may hold the widget.
+    sites, such as `https://www.cabinet.fr`, whose pages may hold the widget. `workshop_open`: whoever sits at this
+    machine may lead a workshop without an account.
     """
 
     rasa_url: str
@@ -32,6 +33,8 @@ class Settings:
     code_lifetime: int = 3_600
     retention_days: int = 30
     absence: float = 120.0
+    workshop_open: bool = False
+    host: str = "127.0.0.1"
 
     @staticmethod
     def from_environment(env: Mapping[str, str] = os.environ) -> Settings:
@@ -50,6 +53,8 @@ class Settings:
             conversations_per_minute=int(env.get("BON_MOMENT_OUVERTURES_PAR_MINUTE", "30")),
             retention_days=int(env.get("BON_MOMENT_CONSERVATION_JOURS", "30")),
             absence=float(env.get("BON_MOMENT_ABSENCE_SECONDES", "120")),
+            workshop_open=env.get("BON_MOMENT_ATELIER") == "ouvert",
+            host=env.get("BON_MOMENT_HOTE", "127.0.0.1"),
         )
 
 

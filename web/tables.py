@@ -15,6 +15,8 @@ from actions.references import METADATA
 
 ZONE = ZoneInfo(os.environ.get("BON_MOMENT_FUSEAU", "Europe/Paris"))
 """The zone in which the staff read hours and days."""
+WORKSHOP = "atelier-"
+"""How the name of a conversation held in a workshop begins: it never is among those of prospects."""
 LONGEST_EXCERPT = 200
 """Characters of the last message shown in the console's list."""
 
@@ -98,6 +100,27 @@ NOTES = Table(
     Column("le", DateTime(timezone=True), nullable=False),
 )
 
+# The workshops: a room, and each conversation held in it or on the trainer's screen. None is in `CONVERSATIONS`.
+ROOMS = Table(
+    "bon_moment_salles",
+    METADATA,
+    Column("code", String(12), primary_key=True),
+    Column("compte", Integer, ForeignKey("bon_moment_comptes.id"), nullable=False),
+    Column("ouverte_le", DateTime(timezone=True), nullable=False),
+    Column("montre", Boolean, nullable=False),  # Whether the screen shows the spread of the answers.
+    Column("question", String(40)),  # The slot of the question that is asked to the whole room.
+    Column("terminee_le", DateTime(timezone=True)),
+    Column("gardees", Text),  # Once it has ended, if the trainer keeps them: the answers of each, in no order, as JSON.
+)
+PARTICIPANTS = Table(
+    "bon_moment_participants",
+    METADATA,
+    Column("conversation", String(255), primary_key=True),
+    Column("salle", String(12), ForeignKey("bon_moment_salles.code"), index=True),  # None on the trainer's screen.
+    Column("ouverte_le", DateTime(timezone=True), nullable=False),
+    Column("reponses", Text, nullable=False),  # As JSON.
+)
+
 # The staff.
 ACCOUNTS = Table(
     "bon_moment_comptes",
@@ -130,6 +153,11 @@ AUDIT = Table(
 
 # Rasa's own table, as far as the door knows it.
 EVENTS = table("events", column("sender_id"), column("timestamp"))
+
+
+def is_workshop(conversation: str) -> bool:
+    """Whether the conversation is held in a workshop."""
+    return conversation.startswith(WORKSHOP)
 
 
 def now() -> datetime:

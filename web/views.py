@@ -29,10 +29,10 @@ PHONE_LINK = re.sub(r"^0", "+33", re.sub(r"\D", "", PHONE))
 
 SAID: dict[str, str] = {
     name: said.replace("{telephone}", PHONE)
-    for file in ("messages.yml", "console.yml")
+    for file in ("messages.yml", "console.yml", "atelier.yml")
     for name, said in yaml.safe_load((Path(__file__).parent / file).read_text("utf-8")).items()
 }
-"""What the door says itself, and the console, by name."""
+"""What the door says itself, the console and the workshop, by name."""
 _PHONE = re.compile(r"^(?=(\D*\d){9})\+?[\d .()-]{9,20}$")
 _MAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]{2,}$")
 

@@ -1,8 +1,6 @@
 // Between the window and the door: the key of the conversation, the stream of what is said, and the one message under way.
 // A message is sent until the conversation is seen to hold it, each time under the same key: never lost, never doubled.
 
-const KEY = "bon-moment:jeton";
-const SENDING = "bon-moment:envoi";
 const SILENCE = 40_000; // Milliseconds without a sign of life after which the stream is taken for dead: it beats each 15 s.
 const LONGEST_WAIT = 15_000;
 
@@ -19,13 +17,15 @@ const local = memory(() => localStorage);
 const session = memory(() => sessionStorage);
 
 export class Connection {
-  #base; #hear; #abort; #run = null; #wake = () => {}; #token = null; #pending = null;
+  #base; #hear; #key; #sending; #abort; #run = null; #wake = () => {}; #token = null; #pending = null;
 
   // `hear(kind, data)` gets the door's events, and « coupure » (the line is down), « retablie », « refus » (of a message),
-  // « perdue » (no such conversation).
-  constructor(base, hear) {
+  // « perdue » (no such conversation). What is stored bears `prefix`.
+  constructor(base, hear, prefix = "bon-moment") {
     this.#base = base;
     this.#hear = hear;
+    this.#key = `${prefix}:jeton`;
+    this.#sending = `${prefix}:envoi`;
     addEventListener("online", () => this.#wake());
     addEventListener("offline", () => this.#run && this.reconnect());
   }
@@ -33,23 +33,23 @@ export class Connection {
   // One page speaks in one conversation, even where another page of the site has begun another since.
   get token() { return this.#token; }
   set token(value) {
-    if (value) local.set(KEY, value);
-    else if (local.get(KEY) === this.#token) local.drop(KEY);
+    if (value) local.set(this.#key, value);
+    else if (local.get(this.#key) === this.#token) local.drop(this.#key);
     this.#token = value;
   }
 
   /** Find again the conversation of this browser, and the message that a reload has interrupted. */
   recall() {
-    this.#token = local.get(KEY);
-    const sending = JSON.parse(session.get(SENDING) ?? "null");
+    this.#token = local.get(this.#key);
+    const sending = JSON.parse(session.get(this.#sending) ?? "null");
     this.#pending = sending?.jeton === this.#token ? sending : null;
   }
 
   get pending() { return this.#pending; }
   set pending(message) {
     this.#pending = message;
-    if (message) session.set(SENDING, JSON.stringify(message));
-    else session.drop(SENDING);
+    if (message) session.set(this.#sending, JSON.stringify(message));
+    else session.drop(this.#sending);
   }
 
   async fetch(method, path, body, options = {}) {

@@ -1,0 +1,3 @@
+// The trainer’s guide: its one button.
+
+document.getElementById("imprimer").addEventListener("click", () => print());
