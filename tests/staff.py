@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 from itsdangerous.encoding import base64_decode
@@ -51,8 +51,10 @@ def account(guide: Guide, name: str = "Léa Martin", role: str = "conseiller") -
 
 @dataclass
 class Staff:
-    """One of the staff, signed in."""
+    """One of the staff, signed in to the console."""
 
+    HOME: ClassVar[str] = "/console"
+    ROLE: ClassVar[str] = "conseiller"
     guide: Guide
     name: str = "Léa Martin"
     role: str = "conseiller"
@@ -63,14 +65,14 @@ class Staff:
         self.login = account(self.guide, self.name, self.role)
         self.http.base_url = httpx.URL(self.guide.door)
         self.http.headers["accept"] = "application/json"
-        if self.role == "conseiller":
+        if self.role == self.ROLE:
             answer = self.sign_in()
             assert answer.status_code == 200, answer.text
             self.csrf = answer.json()["csrf"]
 
     def sign_in(self, password: str = PASSWORD) -> httpx.Response:
         form = {"identifiant": self.login, "mot_de_passe": password}
-        return self.http.post("/console/connexion", data=form)
+        return self.http.post(f"{self.HOME}/connexion", data=form)
 
     def get(self, path: str) -> httpx.Response:
         return self.http.get(path, headers={"accept": "text/html"})
@@ -94,6 +96,39 @@ class Staff:
 
 
 @dataclass
+class Trainer(Staff):
+    """A trainer, signed in to the workshop."""
+
+    HOME: ClassVar[str] = "/atelier"
+    ROLE: ClassVar[str] = "formateur"
+    name: str = "Inès Petit"
+    role: str = "formateur"
+
+    def demonstration(self, **form: str) -> dict[str, Any]:
+        """Begin one, or fork one: what the screen gets."""
+        answer = self.post("/atelier/demonstrations", **form)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def turn(self, demonstration: str, **form: str) -> dict[str, Any]:
+        """One turn of a demonstration."""
+        return self.does(f"/atelier/demonstrations/{demonstration}/messages", **form)
+
+    def room(self) -> str:
+        """Open a room: its code."""
+        return str(self.does("/atelier/salles")["aller"].split("/")[-1])
+
+    def screen(self, code: str) -> dict[str, Any]:
+        """What the screen of a room opened now would show; empty once it has ended."""
+        with self.http.stream("GET", f"/atelier/salles/{code}/evenements") as answer:
+            assert answer.status_code == 200, answer.read()
+            for line in answer.iter_lines():
+                if line.startswith("data:"):
+                    return dict(json.loads(line.removeprefix("data:")))
+        raise AssertionError("the stream ended without a state")
+
+
+@dataclass
 class Visitor:
     """A visitor of the site, who chats."""
 
@@ -107,6 +142,13 @@ class Visitor:
     def arrive(self, code: str | None = None) -> Visitor:
         answer = self.http.post("/api/conversation", json={"code": code} if code else {})
         assert answer.is_success, answer.text
+        self.http.headers["authorization"] = f"Bearer {answer.json()['jeton']}"
+        return self
+
+    def join(self, code: str) -> Visitor:
+        """Join the room of this code, as a telephone does."""
+        answer = self.http.post("/api/salle", json={"code": code})
+        assert answer.status_code == 201, answer.text
         self.http.headers["authorization"] = f"Bearer {answer.json()['jeton']}"
         return self
 

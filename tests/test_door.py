@@ -196,7 +196,7 @@ def private_endpoints(app: Starlette) -> list[tuple[str, str]]:
     """Method and path of all that needs a conversation."""
     routes = [route for route in app.routes if isinstance(route, Route) and route.path.startswith("/api/")]
     found = [(method, route.path) for route in routes for method in sorted(route.methods or ()) if method != "HEAD"]
-    return [endpoint for endpoint in found if endpoint != ("POST", "/api/conversation")]
+    return [endpoint for endpoint in found if endpoint not in (("POST", "/api/conversation"), ("POST", "/api/salle"))]
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:

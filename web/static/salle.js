@@ -291,7 +291,7 @@ function card(data) {
     article.append(make("ul", { className: "raisons" }, ...data.raisons.map((reason) =>
       make("li", { className: reason.effet },
         make("span", { className: "signe", textContent: SIGNS[reason.effet], ariaHidden: "true" }),
-        make("span", {}, make("strong", { textContent: `${said[reason.effet]} : ` }), `${reason.reponse}.`)))));
+        make("span", {}, make("strong", { textContent: `${said[reason.effet]}\u00a0: ` }), `${reason.reponse}.`)))));
   }
   article.append(heading(said.parties), ...data.parties.map((part) =>
     make("details", {}, make("summary", { textContent: part.nom }), make("p", { textContent: part.explication }))));
@@ -301,8 +301,8 @@ function card(data) {
   else article.append(make("ul", { className: "pistes" }, ...data.pistes.map((track) => {
     const hypothesis = `${said.si} ${track.hypothese}`;
     const attempt = make("button", { type: "button", className: "secondaire", textContent: said.essayer, onclick: () => say({ choix: track.choix }, track.question) });
-    attempt.setAttribute("aria-label", `${said.essayer} : ${hypothesis}`);
-    return make("li", {}, make("span", {}, `${hypothesis} : `, make("strong", { textContent: track.titre })), attempt);
+    attempt.setAttribute("aria-label", `${said.essayer}\u00a0: ${hypothesis}`);
+    return make("li", {}, make("span", {}, `${hypothesis}\u00a0: `, make("strong", { textContent: track.titre })), attempt);
   })));
   return article;
 }

@@ -134,14 +134,12 @@ function drawQuestion() {
   put($("question-nombre"), fill(said.question_compte, { nombre: question.nombre, participants }));
   put($("question-mot"), said[question.nombre > 1 ? "ont_repondu" : "a_repondu"]);
   drawBars($("barres-question"), question.valeurs);
-  $("raison-question").hidden = Boolean(question.valeurs);
+  $("rideau").hidden = Boolean(question.valeurs);
   put($("raison-question"), fill(question.nombre < minimum ? said.pas_assez_question : said.question_cachee, { minimum }));
 }
 
 function drawCommands(view) {
-  const question = salle.questions.find((one) => one.slot === salle.question);
-  const hidden = view === "question" && !question.valeurs && question.nombre >= salle.minimum;
-  $("montrer").hidden = view === "code" || (view === "question" && !hidden);
+  $("montrer").hidden = view === "code";
   put($("montrer"), salle.montre ? said.cacher : said.reveler);
   $("montrer").setAttribute("aria-disabled", String(!salle.assez && !salle.montre));
   $("revenir").hidden = view !== "question";
@@ -210,6 +208,7 @@ function listen() {
   const stream = new EventSource(`${here}/evenements`);
   stream.addEventListener("salle", (event) => { up(); salle = JSON.parse(event.data); draw(); });
   stream.addEventListener("fin", () => { stream.close(); if (!ending) over(); });
+  stream.addEventListener("fin_session", () => { stream.close(); signIn($("coupure")); });
   stream.addEventListener("open", up);
   stream.addEventListener("error", () => {
     down();
@@ -221,7 +220,7 @@ function listen() {
 async function retry() {
   const answer = await fetch(here, { headers: { Accept: "application/json" } }).catch(() => null);
   if (answer?.status === 401 || answer?.redirected) signIn($("coupure"));
-  else if (answer?.status === 404 || answer?.status === 410) over();
+  else if ([404, 409].includes(answer?.status)) over();
   else setTimeout(listen, AGAIN);
 }
 
