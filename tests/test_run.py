@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import jsonschema
 import pytest
+from rasa.core.actions.action import RemoteAction
 
-from scripts import run, train
+from scripts import rasa_server, run, train
 
 
 @pytest.fixture
@@ -58,3 +60,46 @@ def test_the_model_is_stale_when_a_source_changes(tmp_path: Path, monkeypatch: p
     assert train.is_fresh()
     source.write_text("b")
     assert not train.is_fresh()
+
+
+def test_a_workshop_is_open_to_the_room_in_a_database_of_its_own(home: Path) -> None:
+    env = run.configuration(run.WORKSHOP)
+    assert (env["BON_MOMENT_HOTE"], env["BON_MOMENT_ATELIER"]) == ("0.0.0.0", "ouvert")
+    assert env["DATABASE_URL"] != run.configuration({})["DATABASE_URL"]
+    assert run.configuration({**run.WORKSHOP, "DATABASE_URL": "sqlite:///autre.db"})["DATABASE_URL"].endswith(
+        "autre.db"
+    )
+
+
+@pytest.mark.parametrize(
+    ("addresses", "host", "said"),
+    [
+        (["192.168.1.20", "10.0.0.5"], "0.0.0.0", ["http://192.168.1.20:8090/salle", "http://10.0.0.5:8090/salle"]),
+        ([], "0.0.0.0", ["Aucun réseau"]),
+        (["192.168.1.20"], "127.0.0.1", ["Aucun réseau"]),
+    ],
+)
+def test_the_addresses_by_which_the_room_joins_are_printed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    addresses: list[str],
+    host: str,
+    said: list[str],
+) -> None:
+    monkeypatch.setattr(run, "local_addresses", lambda: addresses)
+    run.say_how_to_join("http://localhost:8090/", {"BON_MOMENT_HOTE": host, "BON_MOMENT_PORT": "8090"})
+    printed = capsys.readouterr().out
+    assert "http://localhost:8090/atelier" in printed
+    assert all(words in printed for words in said)
+    assert printed.count("/salle") == len(said) * (host != "127.0.0.1" and bool(addresses))
+
+
+def test_rasa_still_refuses_what_is_no_answer_of_an_action(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RemoteAction, rasa_server.METHOD, getattr(RemoteAction, rasa_server.METHOD))
+    rasa_server.install()
+    action = RemoteAction("action_essai", None)
+    good = {"events": [{"event": "slot", "name": "ambition", "value": "stable"}], "responses": []}
+    assert getattr(action, rasa_server.METHOD)(good)
+    for wrong in ({"events": [{"name": "ambition"}], "responses": []}, {"events": 3}, []):
+        with pytest.raises(jsonschema.ValidationError):
+            getattr(action, rasa_server.METHOD)(wrong)

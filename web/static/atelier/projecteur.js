@@ -15,7 +15,7 @@ const [persona] = JSON.parse($("personas").textContent);
 const SLOW = 8_000;
 
 const demonstration = new Demonstration(persona, refresh);
-const transport = new Transport([demonstration]);
+const transport = new Transport([demonstration], () => foot());
 const conversation = new Conversation($("fil"), $("suite"), (bouton) => { demonstration.send({ bouton }); $("fil").focus({ preventScroll: true }); });
 const trial = new Trial(showTrial);
 let shown = null, slow = null;
@@ -25,7 +25,6 @@ let shown = null, slow = null;
 function refresh() {
   transport.changed();
   conversation.show(demonstration);
-  foot();
   const { turn } = demonstration;
   off(change, !turn || turn.capot.repondues === 0);
   if (!turn || turn === shown) return;
@@ -55,7 +54,7 @@ function drawReal() {
   drawHood(turn.capot, at > 0 ? turns[at - 1].capot : null, { open: openSection });
   heading(turn.capot, [turn.capot.verdict ? make("strong", { textContent: turn.capot.verdict.titre }) : standing(turn.capot)]);
   change.firstChild.textContent = `${said.changer} `;
-  hood.classList.remove("a-l-essai");
+  inTrial(false);
   fit();
 }
 
@@ -66,6 +65,11 @@ function heading(capot, words, kind = capot.verdict ? "rendu" : "provisoire") {
 }
 
 // ── a trial ──
+
+function inTrial(on) {
+  hood.classList.toggle("a-l-essai", on);
+  hood.querySelector(".cle span").textContent = on ? said.nouveau_essai : said.nouveau_tour;
+}
 
 function showTrial(tried) {
   change.setAttribute("aria-expanded", String(Boolean(tried)));
@@ -80,7 +84,7 @@ function showTrial(tried) {
   const verdict = same ? [make("strong", { textContent: title(capot) })] : [make("s", { textContent: title(real) }), make("span", { className: "fleche", textContent: " → " }), make("strong", { textContent: title(capot) })];
   heading(capot, [make("span", { className: "rubrique", textContent: `${said.essai} ` }), ...verdict], "essai-en-cours");
   change.firstChild.textContent = `${said.revenir} `;
-  hood.classList.add("a-l-essai");
+  inTrial(true);
   if (["1", "2"].includes(hood.dataset.agrandi)) enlarge(hood.dataset.agrandi);
   $("annonce").textContent = `${said.essai}. ${same ? "" : `${title(real)} → `}${title(capot)}.`;
   fit();

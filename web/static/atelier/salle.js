@@ -232,7 +232,7 @@ function signIn(box) {
 
 function over() {
   $("boite-terminer").close();
-  page.hidden = $("coupure").hidden = true;
+  page.hidden = $("coupure").hidden = $("faute").hidden = true;
   clearTimeout(cut);
   $("fini").hidden = false;
   $("titre-fini").focus();

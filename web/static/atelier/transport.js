@@ -8,8 +8,9 @@ const $ = (id) => document.getElementById(id);
 const play = $("joue-pause"), speed = $("vitesse"), story = $("histoire");
 
 export class Transport {
-  constructor(demonstrations) {
-    Object.assign(this, { demonstrations, playing: false, timer: null, at: 0 });
+  /** `drawn()` is called when the bar has changed. */
+  constructor(demonstrations, drawn = () => {}) {
+    Object.assign(this, { demonstrations, drawn, playing: false, timer: null, at: 0 });
     $("debut").addEventListener("click", () => this.restart());
     $("recule").addEventListener("click", () => this.back());
     $("avance").addEventListener("click", () => this.on());
@@ -104,7 +105,11 @@ export class Transport {
     $("jauge").value = this.at;
     off($("recule"), this.at === 0 || this.busy);
     off($("avance"), !this.more || this.busy);
-    if (!play) return;
+    if (play) this.drawPlay(hand);
+    this.drawn();
+  }
+
+  drawPlay(hand) {
     play.hidden = hand;
     speed.hidden = hand;
     play.dataset.joue = this.playing ? "oui" : "non";
