@@ -29,6 +29,10 @@ from scripts import run, train
 from scripts.run import Supervisor, configuration
 
 
+NAME = "portable.test"
+"""What the browser takes for this machine too, as telephones do that reach it over the network."""
+
+
 @dataclass
 class Guide:
     """A running guide: its addresses, the token of its API, a site that may hold the widget, its database."""
@@ -82,6 +86,7 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         try:
             options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+            options.append(f"--host-resolver-rules=MAP {NAME} 127.0.0.1")
             started = playwright.chromium.launch(executable_path=chromium, args=options)
         except Error:
             pytest.skip("AUCUN NAVIGATEUR : les essais dans la page n'ont pas eu lieu")

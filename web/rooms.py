@@ -83,8 +83,8 @@ class Rooms:
         self._set(code, montre=shown)
 
     def ask(self, code: str, slot: str | None) -> None:
-        """Ask one question to the whole room; None: each goes on alone."""
-        self._set(code, question=slot)
+        """Ask one question to the whole room; None: each goes on alone. What is then on the screen begins hidden."""
+        self._set(code, question=slot, montre=False)
 
     def _set(self, code: str, **values: Any) -> None:
         with self._engine.begin() as connection:

@@ -82,6 +82,7 @@ def room_view(room: Room, given: list[Answers], online: int) -> dict[str, Any]:
     """The state of a room: totals only."""
     judged = verdicts(given)
     names = {v: SAID[f"verdict_court_{v}"] for v in VERDICTS}
+    overview = room.shown and room.question is None
     enough = sum(any(one.values()) for one in given) >= FEWEST
     return {
         "code": room.code,
@@ -96,8 +97,8 @@ def room_view(room: Room, given: list[Answers], online: int) -> dict[str, Any]:
         "assez": enough,
         "minimum": FEWEST,
         "question": room.question,
-        "questions": [question_view(given, slot, room.shown) for slot in SLOTS],
-        "verdicts": shares(judged, names) if room.shown and sum(judged.values()) >= FEWEST else None,
+        "questions": [question_view(given, slot, room.shown and room.question in (None, slot)) for slot in SLOTS],
+        "verdicts": shares(judged, names) if overview and sum(judged.values()) >= FEWEST else None,
         "ouverte_le": dossier.when(room.opened)["heure"],
     }
 
@@ -200,10 +201,14 @@ def addresses(request: Request) -> list[str]:
     return [f"{base.scheme}://{address}{port}" for address in local_addresses()]
 
 
-def joining(request: Request, code: str) -> dict[str, list[str]]:
-    """Links by which telephones join a room, each with its QR code as the address of a picture."""
+def joining(request: Request, code: str) -> dict[str, Any]:
+    """Links by which telephones join a room, each with its QR code as the address of a picture.
+
+    `fermee`: there are none, for the door listens to this machine alone.
+    """
     links = [f"{base}/salle/{code}" for base in addresses(request)]
-    return {"adresses": links, "qr": [segno.make_qr(link, error="m").svg_data_uri(border=2) for link in links]}
+    pictures = [segno.make_qr(link, error="m").svg_data_uri(border=2) for link in links]
+    return {"adresses": links, "qr": pictures, "fermee": not links and is_loopback(door_of(request).settings.host)}
 
 
 # ── the trainer's pages ──

@@ -15,7 +15,7 @@ const arrow = () => make("span", { className: "fleche", ariaHidden: "true", text
 function certainty(percent) {
   const bar = draw("svg", { class: "jauge certitude", viewBox: `0 0 ${WIDTH} 14`, preserveAspectRatio: "none", "aria-hidden": "true" });
   bar.append(draw("rect", { class: "fond", x: 1, y: 1, width: WIDTH - 2, height: 12, rx: 3 }), draw("rect", { class: "plein", x: 1, y: 1, width: Math.max(2, (WIDTH - 2) * percent / 100), height: 12, rx: 3 }));
-  return make("span", { className: "sur" }, bar, make("span", { textContent: `${percent} %` }));
+  return make("span", { className: "sur" }, bar, make("span", { textContent: fill(said.part, { n: percent }) }));
 }
 
 function drawHeard(place, heard) {
@@ -23,9 +23,10 @@ function drawHeard(place, heard) {
   if (!heard) return;
   if (heard.genre === "ouverture") return place.append(make("p", { className: "note", textContent: said.entendu_ouverture }));
   if (heard.genre === "bouton") {
-    place.append(make("p", { className: "entendu-titre", textContent: said.entendu_bouton }), make("p", { textContent: `« ${heard.texte} »` }));
+    place.append(make("p", { className: "entendu-titre", textContent: said.entendu_bouton }), make("p", { textContent: fill(said.cite, { texte: heard.texte }) }));
     return;
   }
+  place.append(make("p", { className: "citation", textContent: fill(said.cite, { texte: heard.texte }) }));
   const head = make("div", { className: "entendu-titre" }, make("strong", { textContent: heard.titre }));
   if (heard.certitude !== null) head.append(certainty(heard.certitude));
   if (!heard.compris) {
@@ -43,8 +44,8 @@ function drawHeard(place, heard) {
     place.append(list);
   }
   if (heard.suivants.length) {
-    const list = make("ul", {}, ...heard.suivants.map(({ titre, certitude }) => make("li", { textContent: `${titre} : ${certitude} %` })));
-    place.append(make("div", { className: "suivants" }, make("p", { textContent: said.suivants }), list));
+    const list = make("ul", {}, ...heard.suivants.map(({ titre, certitude }) => make("li", { textContent: fill(said.suivant, { titre, n: certitude }) })));
+    place.append(make("div", { className: "suivants" }, make("p", { textContent: heard.compris ? said.suivants : said.suivants_incompris }), list));
   }
 }
 

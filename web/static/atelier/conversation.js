@@ -19,12 +19,14 @@ function group(turn) {
 export class Conversation {
   /** `log` scrolls and holds a list; `more` is pressed to see what is lower; `press(button)` when one of the guide's is. */
   constructor(log, more, press) {
-    Object.assign(this, { log, list: log.querySelector("ol"), more, press, drawn: [], place: null });
+    Object.assign(this, { log, list: log.querySelector("ol"), more, press, drawn: [], place: null, put: 0 });
     if (!more) return;
-    const look = () => { more.hidden = log.scrollHeight - log.scrollTop - log.clientHeight < 24; };
+    const look = this.look = () => { more.hidden = log.scrollHeight - log.scrollTop - log.clientHeight < 24; };
     log.addEventListener("scroll", look);
-    new ResizeObserver(() => { this.toLast(); look(); }).observe(log);
-    this.look = look;
+    new ResizeObserver(() => {
+      if (Math.abs(log.scrollTop - this.put) < 4) this.toLast();
+      look();
+    }).observe(log);
     more.addEventListener("click", () => log.scrollBy({ top: log.clientHeight * .8 }));
   }
 
@@ -55,7 +57,8 @@ export class Conversation {
     const last = this.list.lastElementChild;
     if (!last) return;
     const top = last.offsetTop - this.list.offsetTop;
-    this.log.scrollTop = Math.min(this.log.scrollHeight, last.offsetHeight > this.log.clientHeight ? top : Infinity, this.log.scrollHeight - this.log.clientHeight);
+    this.log.scrollTop = Math.min(last.offsetHeight > this.log.clientHeight ? top : Infinity, this.log.scrollHeight - this.log.clientHeight);
+    this.put = this.log.scrollTop; // Who has scrolled elsewhere since is left there when the column changes its size.
   }
 
   waiting(pending) {

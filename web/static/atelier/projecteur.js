@@ -79,14 +79,13 @@ function showTrial(tried) {
   }
   const { capot, real } = tried;
   drawHood(capot, real, { trial: true, open: openSection });
-  const title = (of) => of.verdict?.titre ?? said.sans_verdict;
-  const same = title(capot) === title(real);
-  const verdict = same ? [make("strong", { textContent: title(capot) })] : [make("s", { textContent: title(real) }), make("span", { className: "fleche", textContent: " → " }), make("strong", { textContent: title(capot) })];
+  const now = standing(capot), was = standing(real), same = now === was;
+  const verdict = [...(same ? [] : [make("s", { textContent: was }), make("span", { className: "fleche", textContent: " → " })]), make("strong", { textContent: now })];
   heading(capot, [make("span", { className: "rubrique", textContent: `${said.essai} ` }), ...verdict], "essai-en-cours");
   change.firstChild.textContent = `${said.revenir} `;
   inTrial(true);
   if (["1", "2"].includes(hood.dataset.agrandi)) enlarge(hood.dataset.agrandi);
-  $("annonce").textContent = `${said.essai}. ${same ? "" : `${title(real)} → `}${title(capot)}.`;
+  $("annonce").textContent = `${said.essai}. ${same ? "" : `${was} → `}${now}.`;
   fit();
 }
 
@@ -127,7 +126,7 @@ function fit() {
     if (hood.scrollHeight <= hood.clientHeight + 1) break;
   }
   for (const panel of hood.querySelectorAll(".panneau")) {
-    const hidden = [...panel.querySelectorAll(".suivants, .entendues dt, .notees dt")].some((part) => !part.checkVisibility());
+    const hidden = [...panel.querySelectorAll(".suivants, .entendues :is(dt, .jauge), .notees dt")].some((part) => !part.checkVisibility());
     const rest = panel.querySelector(".reste");
     if (!rest) continue;
     rest.hidden = !hidden || Boolean(hood.dataset.agrandi);

@@ -5,7 +5,16 @@ import { fill } from "/widget/dom.js";
 import { said } from "./demonstration.js";
 
 const $ = (id) => document.getElementById(id);
-const play = $("joue-pause"), speed = $("vitesse"), story = $("histoire");
+const play = $("joue-pause"), speed = $("vitesse"), story = $("histoire"), menu = document.querySelector(".repli");
+
+// The menu of the pages closes when one goes elsewhere.
+menu.addEventListener("focusout", ({ relatedTarget }) => { if (!menu.contains(relatedTarget)) menu.open = false; });
+menu.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !menu.open) return;
+  event.stopPropagation();
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
 
 export class Transport {
   /** `drawn()` is called when the bar has changed. */
@@ -45,6 +54,8 @@ export class Transport {
 
   goTo(step) {
     if (this.busy || step < 0 || step > this.steps) return;
+    const failed = this.demonstrations.filter((one) => one.fault);
+    if (failed.length && step > this.at) return failed.forEach((one) => one.fault.again()); // What failed goes first.
     for (const one of this.demonstrations) one.goTo(Math.min(step, one.byHand ? one.last : one.steps));
   }
 
@@ -84,8 +95,7 @@ export class Transport {
   /** Something has changed in a demonstration. */
   changed() {
     this.sync();
-    if (this.demonstrations.some((one) => one.fault)) this.playing = false;
-    if (this.playing && !this.more && !this.busy) this.playing = false;
+    if (!this.busy && (!this.more || this.demonstrations.some((one) => one.fault))) this.playing = false;
     if (!this.playing || this.busy) clearTimeout(this.timer);
     else this.soon();
     this.draw();
