@@ -28,7 +28,6 @@ from actions.diagnostic import SLOTS
 from scripts import run, train
 from scripts.run import Supervisor, configuration
 
-
 NAME = "portable.test"
 """What the browser takes for this machine too, as telephones do that reach it over the network."""
 

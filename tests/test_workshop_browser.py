@@ -239,7 +239,7 @@ def test_changing_an_answer_turns_the_verdict_and_lights_what_changed(laptop: Op
     sound(page, "essai")
     page.get_by_label("Ambition").select_option("stable")  # One more question is asked then.
     expect(page.get_by_label("Rester à cette taille")).to_have_value("")
-    page.get_by_role("button", name="Revenir aux vraies réponses", exact=True).click()
+    page.locator("[data-fin-essai]").click()
     expect(page.locator("#essai")).to_be_hidden()
     assert page.locator("#capot").inner_text() == real
 
