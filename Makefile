@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := aide
-.PHONY: aide run atelier test train shell lint bench evaluate incompris exemples compte purge
+.PHONY: aide run atelier foule test train shell lint bench evaluate incompris exemples compte purge
 
 aide: ## liste les commandes
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ run: .venv/installed ## installe, entraîne si besoin, démarre tout et affiche 
 
 atelier: .venv/installed ## en salle : le guide sous le capot, et les téléphones des participants (sans Internet)
 	@$(PYTHON) -m scripts.run --atelier
+
+foule: .venv/installed ## répéter un atelier avec des téléphones simulés : CODE=HAR47 NOMBRE=50
+	@$(PYTHON) -m scripts.crowd --code "$(CODE)" $(if $(NOMBRE),--nombre $(NOMBRE))
 
 test: .venv/installed ## toutes les vérifications et tous les tests
 	@scripts/test.sh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -25,6 +26,7 @@ from tests.test_door import FakeRasa
 from web import stage
 from web.accounts import Accounts
 from web.app import create_app
+from web.door import Refused
 from web.network import is_loopback, local_addresses
 from web.rooms import FEWEST, LONGEST, Rooms
 from web.session import COOKIE
@@ -263,6 +265,20 @@ def test_changing_an_answer_shows_the_other_verdict_and_stores_nothing(ines: Tra
     for wrong in ("", "[]", '{"ambition": "grande"}', "[" * 5_000):
         refused = ines.post("/atelier/capot", reponses=wrong)
         assert (refused.status_code, refused.json()["erreur"]) == (400, "reponses_illisibles")
+
+
+async def test_nothing_is_said_in_a_demonstration_that_was_erased_meanwhile(tmp_path: Path) -> None:
+    async with opened(tmp_path) as app:
+        door, screen = app.state.door, app.state.workshop.stage
+        mine, _ = await screen.begin()
+        async with door.lock(mine):
+            erasing = asyncio.create_task(door.erase(mine))
+            await asyncio.sleep(0)  # It waits for its turn, before what is said.
+            saying = asyncio.create_task(screen.say(mine, "bonjour"))
+            await asyncio.sleep(0)
+        await erasing
+        with pytest.raises(Refused, match="demonstration_absente"):
+            await saying
 
 
 # ── personas ──

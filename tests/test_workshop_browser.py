@@ -6,21 +6,18 @@ With BON_MOMENT_CAPTURES=folder, pictures of each state are written there.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import random
 import re
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from actions import texts
+from scripts.crowd import Crowd
 from tests.conftest import NAME, Guide
 from tests.staff import PASSWORD, Trainer, Visitor, account, plain, until
 from web.stage import personas
@@ -341,55 +338,6 @@ def test_a_guest_signs_in_by_the_form_and_leaves(browser: Browser, guide: Guide)
 # ── a room ──
 
 
-class Crowd:
-    """Telephones that join a room and answer all the questions, at random but always the same."""
-
-    def __init__(self, guide: Guide, code: str) -> None:
-        self.guide, self.code = guide, code
-        self.given: dict[str, Counter[str]] = defaultdict(Counter)
-        self.verdicts = 0
-        self.first = asyncio.Semaphore(AT_ONCE)
-
-    def answer(self, count: int) -> None:
-        asyncio.run(self._all(count))
-
-    async def _all(self, count: int) -> None:
-        self.first = asyncio.Semaphore(AT_ONCE)
-        await asyncio.gather(*(self._one(random.Random(number)) for number in range(count)))
-
-    async def _one(self, chance: random.Random) -> None:
-        async with httpx.AsyncClient(base_url=self.guide.door, timeout=120) as http:
-            joined = await http.post("/api/salle", json={"code": self.code})
-            assert joined.status_code == 201, joined.text
-            http.headers["authorization"] = f"Bearer {joined.json()['jeton']}"
-            kind = ""
-            holds = False
-            async with http.stream("GET", "/api/evenements") as events:
-                async for line in events.aiter_lines():
-                    kind = line.removeprefix("event:").strip() if line.startswith("event:") else kind
-                    if not line.startswith("data:"):
-                        continue
-                    data = json.loads(line.removeprefix("data:"))
-                    said = {"historique": data.get("messages"), "message": [data]}.get(kind) or []
-                    for message in said:
-                        about = message.get("donnees") or {}
-                        if holds and about.get("type") in ("question", "verdict"):
-                            self.first.release()
-                            holds = False
-                        if about.get("type") == "verdict":
-                            self.verdicts += 1
-                            return
-                        if about.get("type") == "question":
-                            await self.first.acquire()
-                            holds = True
-                            await self._press(http, about["slot"], chance.choice(message["boutons"]))
-
-    async def _press(self, http: httpx.AsyncClient, slot: str, button: dict[str, str]) -> None:
-        self.given[slot][button["titre"]] += 1
-        sent = await http.post("/api/messages", json={"choix": button["choix"]})
-        assert sent.status_code == 202, sent.text
-
-
 def bars(page: Page, place: str) -> dict[str, int]:
     """What the bars of a place say: how many for each title."""
     rows = page.locator(f"{place} .barres > li, {place}.barres > li").evaluate_all(
@@ -408,9 +356,9 @@ def test_a_room_of_fifty_is_counted_right_and_a_telephone_with_them(
         expect(page.locator("#invitation")).to_contain_text(code)
         assert page.locator("#qr").evaluate("picture => picture.complete && picture.naturalWidth > 0")
         sound(page, "salle-vide")
-    crowd = Crowd(guide, code)
+    crowd = Crowd(guide.door, code, pause=(0, 0), at_once=AT_ONCE)
     with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(crowd.answer, CROWD)
+        work = pool.submit(lambda: asyncio.run(crowd.answer(CROWD)))
         mine = phone(code)
         mine.get_by_role("button", name="Rejoindre").click()
         choose(mine, "Pas certifié", "Question 2 sur")  # Answered while fifty others answer.

@@ -58,9 +58,10 @@ class Stage:
         """One turn: what was said (`title` where a button was pressed), what the guide answers, what is under the hood.
 
         Raises:
-            Refused: the guide does not answer.
+            Refused: the guide does not answer, or the demonstration was erased meanwhile.
         """
         async with self.door.lock(conversation):
+            await self.must_exist(conversation)
             before, _ = await self.door.answers(conversation)
             try:
                 raw = views.joined(await self.door.ask(conversation, text, title, secrets.token_hex(8)))

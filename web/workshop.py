@@ -43,7 +43,7 @@ BREATH = 0.4
 """Seconds between two states of a room: fifty telephones make one."""
 ROUND = 5.0
 """Seconds after which the screen of a room looks again, and whether its session still holds."""
-MOST_SCREENS = 8
+MOST_SCREENS = 40
 logger = logging.getLogger("bon_moment.workshop")
 
 
@@ -394,7 +394,7 @@ async def say(request: Request, account: Account) -> Response:
     form = await form_of(request)
     door, stage = door_of(request), workshop_of(request).stage
     conversation = request.path_params["conversation"]
-    await stage.must_exist(conversation)
+    await stage.must_exist(conversation)  # Nothing else of the door is done for what is none.
     if not door.messages.allows(conversation):
         raise Refused(429, "trop_vite")
     if form.get("valeur"):
