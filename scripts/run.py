@@ -224,16 +224,17 @@ def main() -> int:
                 talk(env["RASA_URL"])
             else:
                 page = f"http://localhost:{env['BON_MOMENT_PORT']}/"
-                say(
-                    "adresses",
-                    page=page,
-                    seul=page + "conversation",
-                    console=page + "console",
-                    rasa=f"http://localhost:{env['RASA_PORT']}",
-                    jeton=env["RASA_TOKEN"],
-                )
                 if options.atelier:
-                    say_how_to_join(page, env)
+                    say_how_to_join(page, env)  # No more: the room may see this terminal.
+                else:
+                    say(
+                        "adresses",
+                        page=page,
+                        seul=page + "conversation",
+                        console=page + "console",
+                        rasa=f"http://localhost:{env['RASA_PORT']}",
+                        jeton=env["RASA_TOKEN"],
+                    )
                 failure = supervisor.watch()
     finally:
         say("arret")

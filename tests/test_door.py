@@ -417,7 +417,9 @@ async def test_a_conversation_that_is_not_ones_own_is_unknown(visitor: Visitor) 
 
 async def test_a_token_signed_with_another_secret_opens_nothing(visitor: Visitor) -> None:
     door = visitor.door
-    other = Door(Settings("http://rasa", "jeton", "autre secret", ""), door.rasa, door.records, door.followup)
+    other = Door(
+        Settings("http://rasa", "jeton", "autre secret", ""), door.rasa, door.records, door.followup, door.rooms
+    )
     visitor.carry(other.token_of(visitor.conversation()))
     assert refusal(await visitor.client.get("/api/conversation")) == (404, "conversation_inconnue")
 
@@ -562,6 +564,7 @@ async def test_erasing_leaves_nothing_in_any_table(finished: Visitor) -> None:
     finished.door.followup.add_note(conversation, 1, "à rappeler")
     finished.door.followup.add_not_understood(conversation, None, "bof", None, None)
     finished.app.state.desk.accounts.note(1, "ouvert", conversation)
+    finished.door.rooms.show_on_screen(conversation)
     assert holding(records, conversation) == EVERY_TABLE
     erased = await finished.client.delete("/api/conversation")
     assert erased.json()["texte"] == SAID["effacee"]

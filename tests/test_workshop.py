@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -16,12 +17,14 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql.schema import Table
 
 from actions.diagnostic import SLOTS, VERDICTS, diagnostiquer
 from actions.references import REFERENCES, engine
 from tests.conftest import Guide
 from tests.staff import COMPLETE, PASSWORD, Staff, Trainer, Visitor, account, plain, until
+from tests.test_database import EVENTS as EVENT
 from tests.test_door import FakeRasa
 from web import stage
 from web.accounts import Accounts
@@ -32,7 +35,8 @@ from web.rooms import FEWEST, LONGEST, Rooms
 from web.session import COOKIE
 from web.settings import Settings
 from web.stage import personas
-from web.tables import ACCOUNTS, CONVERSATIONS, EVENTS, NOT_UNDERSTOOD, PARTICIPANTS, ROOMS, now
+from web.tables import ACCOUNTS, CONVERSATIONS, EVENTS, NOT_UNDERSTOOD, PARTICIPANTS, ROOMS, WORKSHOP, now
+from web.views import SAID
 from web.workshop import workshop_routes
 
 PERSONAS, FAULTS = personas()
@@ -147,6 +151,19 @@ async def test_the_room_leads_nothing_in_an_open_workshop(tmp_path: Path, addres
         assert (await there.get("/console")).status_code == 403
         assert (await there.post("/console/connexion", data={"identifiant": "x"})).status_code == 403
         assert (await there.get("/salle")).status_code == 200
+
+
+async def test_signing_out_of_an_open_workshop_shuts_nobody_out(tmp_path: Path) -> None:
+    async with opened(tmp_path) as app, client(app, "127.0.0.1", "localhost") as here:
+        led = await here.get("/atelier/connexion?suite=/atelier/guide")
+        assert (led.status_code, led.headers["location"]) == (303, "/atelier/guide")
+        assert "samesite=lax" in led.headers["set-cookie"].lower()  # A link from elsewhere leads here too.
+
+
+async def test_through_a_proxy_nobody_is_at_the_machine(tmp_path: Path) -> None:
+    async with opened(tmp_path) as app, client(app, "127.0.0.1", "localhost") as here:
+        led = await here.get("/atelier", headers={"x-real-ip": "203.0.113.7"})
+        assert led.headers["location"].startswith("/atelier/connexion")
 
 
 async def test_a_closed_workshop_needs_an_account_even_at_the_machine(tmp_path: Path) -> None:
@@ -348,10 +365,11 @@ def test_a_room_fills_live_and_is_shown_only_on_purpose(ines: Trainer, guide: Gu
     code = ines.room()
     assert ines.screen(code)["participants"] == 0
     telephones = [in_the_room(guide, code.lower(), title) for title in ("Pas certifié", "Pas certifié")]
-    until(lambda: ines.screen(code)["questions"][0]["nombre"] == 2, "two answers")
+    until(lambda: [one["part"] > 0 for one in ines.screen(code)["avancement"]] == [True, True], "two answers")
     ines.does(f"/atelier/salles/{code}/montrer", montre="oui")
     few = ines.screen(code)
     assert few["assez"] is False
+    assert few["questions"][0]["nombre"] is None
     assert few["questions"][0]["valeurs"] is None  # Two would be recognised.
     ines.does(f"/atelier/salles/{code}/montrer", montre="non")
     telephones.append(in_the_room(guide, code, "Déjà certifié"))
@@ -366,7 +384,7 @@ def test_a_room_fills_live_and_is_shown_only_on_purpose(ines: Trainer, guide: Gu
         ("certifie", 1),
         ("inconnu", 0),
     ]
-    assert shown["avancement"][0] == {"repondues": 1, "total": 9, "fini": False}
+    assert shown["avancement"][0] == {"part": 0.1, "fini": False}
     assert telephones[0].conversation not in json.dumps(shown)
     ines.does(f"/atelier/salles/{code}/terminer")
 
@@ -384,6 +402,14 @@ def test_one_question_is_asked_to_all_and_counts_in_each_conversation(ines: Trai
     telephone.send(choix=grow["choix"])
     until(lambda: telephone.http.get("/api/salle").json()["question"]["reponse"] == "croissance", "the answer")
     until(lambda: ines.screen(code)["questions"][3]["nombre"] == 1, "the count")
+    choice = next(q for q in ines.screen(code)["questions"] if q["slot"] == "cadre_stable")
+    assert choice["nombre"] is None
+    ines.does(f"/atelier/salles/{code}/question", slot="cadre_stable")
+    asked = telephone.http.get("/api/salle").json()["question"]
+    telephone.send(choix=asked["choix"][0]["choix"])
+    until(
+        lambda: ines.screen(code)["questions"][4]["nombre"] == 1, "an answer that their own conversation would not ask"
+    )
     ines.does(f"/atelier/salles/{code}/question", slot="")
     assert telephone.http.get("/api/salle").json()["question"] is None
     refused = ines.post(f"/atelier/salles/{code}/question", slot="couleur")
@@ -412,6 +438,18 @@ def test_what_happens_in_a_workshop_is_not_among_prospects(ines: Trainer, guide:
     ):
         refused = telephone.http.post(path, json=body)
         assert refused.status_code == 409, path
+    ines.does(f"/atelier/salles/{code}/terminer")
+
+
+@pytest.mark.bot
+def test_the_guide_promises_nothing_that_a_workshop_does_not_keep(ines: Trainer, guide: Guide) -> None:
+    code = ines.room()
+    telephone = in_the_room(guide, code)
+    shown = ines.demonstration()["demonstration"]
+    for question, words in (("que faites-vous de mes données ?", "donnees"), ("je veux parler à quelqu'un", "contact")):
+        expected = SAID[f"atelier_{words}"]
+        assert expected in [message["texte"] for message in telephone.say(question)]
+        assert expected in [message["texte"] for message in ines.turn(shown, texte=question)["guide"]]
     ines.does(f"/atelier/salles/{code}/terminer")
 
 
@@ -445,7 +483,7 @@ def test_at_the_end_nothing_is_left_unless_kept_on_purpose(ines: Trainer, paul: 
 def test_too_few_are_never_kept(ines: Trainer, guide: Guide) -> None:
     code = ines.room()
     in_the_room(guide, code, "Pas certifié")
-    until(lambda: ines.screen(code)["questions"][0]["nombre"] == 1, "the answer")
+    until(lambda: [one["part"] > 0 for one in ines.screen(code)["avancement"]] == [True], "the answer")
     for refused in (
         ines.post(f"/atelier/salles/{code}/terminer", garder="oui"),
         ines.http.get(f"/atelier/salles/{code}/reponses.csv"),
@@ -489,8 +527,8 @@ async def test_wrong_codes_alone_are_counted(tmp_path: Path) -> None:
         code = app.state.door.rooms.open(trainer.id)
         for _ in range(10):
             assert (await there.post("/api/salle", json={"code": code})).status_code == 201
-        tried = [(await there.post("/api/salle", json={"code": "22222"})).status_code for _ in range(4)]
-        assert tried == [404, 404, 404, 429]
+        tried = [(await there.post("/api/salle", json={"code": "22222"})).status_code for _ in range(10)]
+        assert tried == [404] * 9 + [429]
         assert (await there.post("/api/salle", json={"code": code})).status_code == 429
 
 
@@ -498,10 +536,16 @@ async def test_a_forgotten_room_and_what_was_kept_too_long_go_by_themselves(tmp_
     async with opened(tmp_path) as app:
         door, url = app.state.door, app.state.door.settings.database_url
         trainer = app.state.desk.accounts.built_in("x.y", "X", "formateur")
-        old, fresh, kept = (door.rooms.open(trainer.id) for _ in range(3))
-        member = await door.join(old)
+        old, fresh, kept, half = (door.rooms.open(trainer.id) for _ in range(4))
+        member, still = await door.join(old), await door.join(half)
         shown = await app.state.workshop.stage._new()
         door.rooms.end(kept, keep=True)
+        door.rooms.end(half, keep=False)  # Its conversations could not be erased at the time.
+        EVENT.metadata.create_all(engine(url))
+        late = f"{WORKSHOP}d-un-guide-en-retard"
+        with engine(url).begin() as connection:
+            for sender in (late, "web-quelqu-un"):
+                connection.execute(EVENT.insert().values(sender_id=sender, type_name="user", timestamp=time.time()))
         past = now() - LONGEST - timedelta(minutes=1)
         with engine(url).begin() as connection:
             connection.execute(update(ROOMS).where(ROOMS.c.code == old).values(ouverte_le=past))
@@ -510,8 +554,43 @@ async def test_a_forgotten_room_and_what_was_kept_too_long_go_by_themselves(tmp_
         await app.state.workshop.forget()
         rooms: Rooms = door.rooms
         assert [room.code for room in rooms.rooms_of(trainer.id)] == [fresh]
-        for conversation in (member, shown):
+        for conversation in (member, still, shown):
             assert not door.records.is_open(conversation)
+        with engine(url).begin() as connection:
+            assert list(connection.execute(select(EVENT.c.sender_id)).scalars()) == ["web-quelqu-un"]
+
+
+async def test_nobody_joins_a_room_that_ends_meanwhile(tmp_path: Path) -> None:
+    async with opened(tmp_path) as app:
+        door = app.state.door
+        code = door.rooms.open(app.state.desk.accounts.built_in("x.y", "X", "formateur").id)
+        door.rooms.end(code, keep=False)
+        with pytest.raises(Refused, match="salle_terminee"):
+            await door.join(code)
+        assert door.rooms.conversations(code) == []
+
+
+async def test_an_end_that_fails_for_one_is_done_for_the_others_and_mended_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as app:
+        door, workshop = app.state.door, app.state.workshop
+        code = door.rooms.open(app.state.desk.accounts.built_in("x.y", "X", "formateur").id)
+        first, second = await door.join(code), await door.join(code)
+        erase = door.records.erase
+
+        def failing(conversation: str) -> None:
+            if conversation == first:
+                raise OperationalError("locked", None, None)
+            erase(conversation)
+
+        monkeypatch.setattr(door.records, "erase", failing)
+        await workshop.end(code, keep=False)
+        assert [door.records.is_open(one) for one in (first, second)] == [True, False]
+        monkeypatch.undo()
+        await workshop.forget()
+        assert not door.records.is_open(first)
+        assert door.rooms.room(code) is None
 
 
 async def test_a_room_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

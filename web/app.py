@@ -418,12 +418,15 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
 
         async def purge_hourly() -> None:
             while True:
-                try:
-                    await app.state.workshop.forget()
-                    await run_in_threadpool(records.purge, chosen.retention_days)
-                    await run_in_threadpool(app.state.desk.accounts.purge)
-                except Exception:
-                    logger.exception("the purge failed; it will be tried again in an hour")
+                for purge in (
+                    app.state.workshop.forget,
+                    lambda: run_in_threadpool(records.purge, chosen.retention_days),
+                    lambda: run_in_threadpool(app.state.desk.accounts.purge),
+                ):
+                    try:
+                        await purge()
+                    except Exception:
+                        logger.exception("a purge failed; it will be tried again in an hour")
                 await asyncio.sleep(3_600)
 
         tasks = [asyncio.create_task(purge_hourly()), asyncio.create_task(app.state.desk.watch())]

@@ -108,6 +108,8 @@ class Door:
         self.openings = Rate(settings.conversations_per_minute)
         self.codes = Rate(settings.codes_per_minute)
         self.typings = Rate(settings.messages_per_minute)
+        self.room_codes = Rate(3 * settings.codes_per_minute)
+        self.seats = Rate(settings.seats_per_minute)
         self._tokens = URLSafeSerializer(settings.secret, salt="conversation")
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._pages: defaultdict[str, set[asyncio.Queue[dict[str, Any]]]] = defaultdict(set)
@@ -146,9 +148,14 @@ class Door:
         return conversation
 
     async def join(self, code: str) -> str:
-        """Open a conversation in the room of this code, as `begin` does."""
+        """Open a conversation in the room of this code, as `begin` does.
+
+        Raises:
+            Refused: the room has ended.
+        """
         conversation = WORKSHOP + secrets.token_hex(16)
-        await run_in_threadpool(self.rooms.begin, conversation, code)
+        if not await run_in_threadpool(self.rooms.join, conversation, code):
+            raise Refused(409, "salle_terminee")
         self.send(conversation, OPENING, key="ouverture")
         return conversation
 
@@ -320,7 +327,7 @@ class Door:
             # A message that nobody answered was given back to who typed it: it is not shown.
             if answered:
                 shown.extend([said] if said else [])
-                shown.extend(views.turn(key, answered, seal))
+                shown.extend(views.turn(key, self._fitting(conversation, answered), seal))
 
         for number, event in enumerate(found.get("events") or []):
             metadata = event.get("metadata") or {}
@@ -356,6 +363,10 @@ class Door:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _fitting(self, conversation: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The guide's messages, none of which promises what a workshop does not keep."""
+        return views.in_workshop(messages) if is_workshop(conversation) else messages
+
     def is_new(self, conversation: str, key: str) -> bool:
         """Whether a message of this key was not seen before; from now on it was."""
         if (conversation, key) in self._seen:
@@ -385,6 +396,7 @@ class Door:
                 await self.publish(conversation, "attente", {})
                 try:
                     raw = views.joined(await self.ask(conversation, text, title, key))
+                    raw = self._fitting(conversation, raw)
                     answers = views.turn(key, raw, self.seal(conversation))
                 except httpx.ReadTimeout:
                     answers = await self._late(conversation, key)
@@ -440,20 +452,31 @@ class Door:
 
     async def _follow(self, conversation: str, said: str | None, typed: bool, answers: list[dict[str, Any]]) -> None:
         """Let the console, or the room, follow a turn: what the visitor `said`, what the guide answered."""
+        if is_workshop(conversation):
+            await self._follow_in_room(conversation)
+            return
         try:
-            if is_workshop(conversation):
-                given, _ = await self.answers(conversation)
-                await run_in_threadpool(self.rooms.keep, conversation, given)
-                self.changed(conversation)
-                return
             question = await run_in_threadpool(self.followup.turn, conversation, said, answers)
             kinds = [m["custom"].get("type") for m in answers if isinstance(m.get("custom"), dict)]
             if said is not None and typed and "hors_sujet" in kinds:
                 found = ((await self.tracker(conversation)) or {}).get("latest_message") or {}
                 thought = views.first_thought(found)
                 await run_in_threadpool(self.followup.add_not_understood, conversation, question, said, *thought)
-        except (SQLAlchemyError, Refused):
+        except SQLAlchemyError:
             logger.exception("a turn could not be followed")
+        self.changed(conversation)
+
+    async def _follow_in_room(self, conversation: str) -> None:
+        """Let the room count a turn; tried twice, for the last one of a conversation has no other after it."""
+        for last in (False, True):
+            try:
+                given, _ = await self.answers(conversation)
+                await run_in_threadpool(self.rooms.keep, conversation, given)
+                break
+            except (SQLAlchemyError, Refused):
+                logger.exception("a turn could not be counted in its room")
+                if not last:
+                    await asyncio.sleep(RETRY)
         self.changed(conversation)
 
     async def append(self, conversation: str, events: list[dict[str, Any]]) -> bool:

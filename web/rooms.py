@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, inspect, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from actions.diagnostic import SLOTS, VERDICTS, diagnostiquer, manquantes, parcours
 from actions.references import ALPHABET, engine
-from web.tables import PARTICIPANTS, ROOMS, moment, now
+from web.tables import EVENTS, PARTICIPANTS, ROOMS, WORKSHOP, moment, now
 
 CODE_LENGTH = 5
 """Of the code of a room: 14⁵, half a million possibilities."""
@@ -91,24 +91,37 @@ class Rooms:
             connection.execute(update(ROOMS).where(ROOMS.c.code == code).values(**values))
 
     def end(self, code: str, keep: bool) -> None:
-        """End a room whose conversations were erased; `keep` what was answered, in no order and in no one's name."""
+        """End a room: nobody joins it any more. `keep` what was answered, in no order and in no one's name."""
         with self._engine.begin() as connection:
+            ended: dict[str, Any] = {"terminee_le": now(), "gardees": None, "question": None}
             if keep:
                 given = [json.loads(row) for row in connection.execute(_answers_in(code)).scalars()]
-                written = json.dumps(shuffled(given))
-                ended = {"terminee_le": now(), "gardees": written, "question": None}
-                connection.execute(update(ROOMS).where(ROOMS.c.code == code).values(**ended))
-            connection.execute(delete(PARTICIPANTS).where(PARTICIPANTS.c.salle == code))
-            if not keep:
-                connection.execute(delete(ROOMS).where(ROOMS.c.code == code))
+                ended |= {"gardees": json.dumps(shuffled(given))}
+            connection.execute(update(ROOMS).where(ROOMS.c.code == code).values(**ended))
+
+    def forget(self, code: str) -> None:
+        """Forget a room that has ended, unless answers of it are kept or a conversation is still to be erased."""
+        left = select(PARTICIPANTS.c.conversation).where(PARTICIPANTS.c.salle == code).exists()
+        over = ROOMS.c.terminee_le.isnot(None) & ROOMS.c.gardees.is_(None)
+        with self._engine.begin() as connection:
+            connection.execute(delete(ROOMS).where((ROOMS.c.code == code) & over & ~left))
 
     # ── conversations ──
 
-    def begin(self, conversation: str, code: str | None = None) -> None:
-        """A conversation begins in the room of this code, or on the trainer's screen."""
-        row = {"conversation": conversation, "salle": code, "ouverte_le": now(), "reponses": "{}"}
+    def show_on_screen(self, conversation: str) -> None:
+        """A conversation begins on the trainer's screen."""
+        row = {"conversation": conversation, "ouverte_le": now(), "reponses": "{}"}
         with self._engine.begin() as connection:
             connection.execute(PARTICIPANTS.insert().values(**row))
+
+    def join(self, conversation: str, code: str) -> bool:
+        """A conversation begins in the room of this code; nothing where it has ended. Returns whether it did."""
+        opened = literal(now(), PARTICIPANTS.c.ouverte_le.type)
+        row = select(literal(conversation), ROOMS.c.code, opened, literal("{}"))
+        row = row.where(ROOMS.c.code == code, ROOMS.c.terminee_le.is_(None))
+        columns = ("conversation", "salle", "ouverte_le", "reponses")
+        with self._engine.begin() as connection:
+            return bool(connection.execute(PARTICIPANTS.insert().from_select(columns, row)).rowcount)
 
     def keep(self, conversation: str, given: Mapping[str, str | None]) -> None:
         """What was answered in a conversation so far."""
@@ -149,20 +162,34 @@ class Rooms:
 
     # ── forgetting ──
 
-    def forgotten(self) -> tuple[list[str], list[str]]:
-        """Rooms that nobody has ended, and demonstrations left behind."""
+    def left_behind(self) -> tuple[list[str], list[str]]:
+        """Rooms to end, those that nobody has ended or not wholly; and conversations to erase: demonstrations, and what
+        a guide that was late has written of one erased before."""
         limit = now() - LONGEST
-        rooms = select(ROOMS.c.code).where(ROOMS.c.terminee_le.is_(None), ROOMS.c.ouverte_le < limit)
-        shown = select(PARTICIPANTS.c.conversation).where(
-            PARTICIPANTS.c.salle.is_(None), PARTICIPANTS.c.ouverte_le < limit
+        kept = PARTICIPANTS.c
+        old = ROOMS.c.terminee_le.is_(None) & (ROOMS.c.ouverte_le < limit)
+        begun = ROOMS.c.terminee_le.isnot(None) & or_(
+            ROOMS.c.gardees.is_(None), select(kept.conversation).where(kept.salle == ROOMS.c.code).exists()
         )
+        shown = select(kept.conversation).where(kept.salle.is_(None), kept.ouverte_le < limit)
+        late = select(EVENTS.c.sender_id).distinct().where(EVENTS.c.sender_id.like(f"{WORKSHOP}%"))
+        late = late.where(~select(kept.conversation).where(kept.conversation == EVENTS.c.sender_id).exists())
         with self._engine.begin() as connection:
-            return list(connection.execute(rooms).scalars()), list(connection.execute(shown).scalars())
+            rooms = list(connection.execute(select(ROOMS.c.code).where(or_(old, begun))).scalars())
+            conversations = list(connection.execute(shown).scalars())
+            if inspect(connection).has_table(EVENTS.name):
+                conversations += connection.execute(late).scalars()
+        return rooms, conversations
 
     def purge(self) -> None:
         """Forget what was kept for longer than `KEPT_DAYS`."""
         with self._engine.begin() as connection:
             connection.execute(delete(ROOMS).where(ROOMS.c.terminee_le < now() - timedelta(days=KEPT_DAYS)))
+
+
+def _asked(given: Answers) -> Answers:
+    """The answers to the questions that one's conversation asks."""
+    return {slot: given.get(slot) for slot in parcours(given)}
 
 
 def _answers_in(code: str) -> Any:
@@ -180,9 +207,9 @@ def _room(row: Any) -> Room:
     return Room(row.code, row.compte, opened, row.montre, row.question, moment(row.terminee_le), kept)
 
 
-def shuffled(given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Those who have answered something, in no order."""
-    rows = [dict(one) for one in given if any(one.values())]
+def shuffled(given: Sequence[Answers]) -> list[Answers]:
+    """Those who have answered something, in no order, to the questions that their conversations ask."""
+    rows = [_asked(one) for one in given if any(one.values())]
     random.SystemRandom().shuffle(rows)
     return rows
 
@@ -190,12 +217,12 @@ def shuffled(given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 # ── figures, from the answers alone ──
 
 
-def spread(given: Sequence[Answers], slot: str) -> dict[str, int]:
-    """How many gave each answer to a question, those asked it only."""
+def spread(given: Sequence[Answers], slot: str, to_all: bool = False) -> dict[str, int]:
+    """How many gave each answer to a question: those whose conversation asks it, or all where it is asked `to_all`."""
     found: dict[str, int] = {}
     for one in given:
         value = one.get(slot)
-        if value and slot in parcours(one):
+        if value and (to_all or slot in parcours(one)):
             found[value] = found.get(value, 0) + 1
     return found
 

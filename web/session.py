@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 
 from itsdangerous import URLSafeSerializer
@@ -99,7 +99,12 @@ def from_here(request: Request) -> bool:
 
 
 def is_local(request: Request) -> bool:
-    """Whether a browser of this very machine asks, by this machine's own name: no site elsewhere can make it so."""
+    """Whether a browser of this very machine asks, by this machine's own name: no site elsewhere can make it so.
+
+    What comes through a proxy does not: it tells for whom it asks.
+    """
+    if any(name in request.headers for name in ("forwarded", "x-forwarded-for", "x-real-ip")):
+        return False
     try:
         loopback = request.client is not None and ip_address(request.client.host).is_loopback
     except ValueError:
@@ -112,10 +117,10 @@ def neighbourhood(address: str) -> str:
     return ":".join(address.split(":")[:4]) if ":" in address else address
 
 
-def set_cookie(request: Request, answer: Response, token: str) -> None:
+def set_cookie(request: Request, answer: Response, token: str, site: Literal["lax", "strict"] = "strict") -> None:
     """Let the browser keep the session until it is closed."""
     secure = request.url.scheme == "https"
-    answer.set_cookie(COOKIE, token, max_age=None, httponly=True, samesite="strict", secure=secure, path="/")
+    answer.set_cookie(COOKIE, token, max_age=None, httponly=True, samesite=site, secure=secure, path="/")
 
 
 @dataclass(frozen=True)
@@ -194,7 +199,8 @@ class Space:
             except Refused:
                 if not self.is_open(request) or request.method != "GET":
                     raise
-                return await self.let_in(request)
+                here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+                return await self.let_in(request, here)
             if request.path_params.get("numero", 0) > LARGEST_NUMBER:
                 raise Refused(404, "page_inconnue")
             key = request.headers.get("idempotency-key", "")
@@ -204,13 +210,13 @@ class Space:
 
         return checked
 
-    async def let_in(self, request: Request) -> Response:
-        """Open a session for whoever sits at this machine, then the page that was asked for."""
+    async def let_in(self, request: Request, path: str | None) -> Response:
+        """Open a session for whoever sits at this machine, then the page at `path`."""
         account = await run_in_threadpool(accounts_of(request).built_in, TRAINER, SAID["formateur"], self.role)
         token = await run_in_threadpool(accounts_of(request).open_session, account)
-        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        answer = RedirectResponse(self.safe(here), status_code=303)
-        set_cookie(request, answer, token)
+        answer = RedirectResponse(self.safe(path), status_code=303)
+        # « strict » would not be sent to where a link of another site leads, which would then lead here for ever.
+        set_cookie(request, answer, token, "lax")
         return answer
 
     async def sign_in(self, request: Request) -> Response:
@@ -218,6 +224,8 @@ class Space:
         self.refuse_the_room(request)
         if request.method != "POST":
             after = self.safe(request.query_params.get("suite"))
+            if self.is_open(request):
+                return await self.let_in(request, after)
             return self.page(request, "connexion", erreur=None, identifiant="", suite=after)
         if not from_here(request):
             raise Refused(403, "formulaire_perime")

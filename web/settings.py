@@ -29,6 +29,7 @@ class Settings:
     messages_per_minute: int = 40
     conversations_per_minute: int = 30
     codes_per_minute: int = 10
+    seats_per_minute: int = 100
     answer_timeout: float = 30.0
     code_lifetime: int = 3_600
     retention_days: int = 30

@@ -42,7 +42,7 @@ class Stage:
 
     async def _new(self) -> str:
         conversation = WORKSHOP + secrets.token_hex(16)
-        await run_in_threadpool(self.door.rooms.begin, conversation)
+        await run_in_threadpool(self.door.rooms.show_on_screen, conversation)
         return conversation
 
     async def must_exist(self, conversation: str) -> None:
@@ -76,7 +76,7 @@ class Stage:
             "bouton": title is not None,
             "guide": [
                 {**{name: shown[name] for name in SHOWN}, "type": shown["donnees"].get("type")}
-                for shown in views.turn("", raw, self.door.seal(conversation))
+                for shown in views.turn("", views.in_workshop(raw), self.door.seal(conversation))
             ],
             "capot": hood(given, found.get("latest_message") or {}, before),
         }

@@ -85,6 +85,18 @@ def turn(identifier: str, messages: list[dict[str, Any]], seal: Seal) -> list[di
     return shown
 
 
+def in_workshop(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The guide's messages, those on references and erasing said as it is in a workshop, where nothing is kept."""
+
+    def about(message: Mapping[str, Any]) -> str | None:
+        data = message.get("custom")
+        data = data if isinstance(data, dict) else {}
+        return data.get("faq") if data.get("type") == "faq" else data.get("type")
+
+    words = {"contact": SAID["atelier_contact"], "donnees_personnelles": SAID["atelier_donnees"]}
+    return [{**m, "text": words.get(about(m) or "", m.get("text"))} for m in messages]
+
+
 def from_staff(metadata: Mapping[str, Any], text: str) -> dict[str, Any]:
     """A message of one of the staff, as the page gets it. `metadata`: `cle`, `conseiller` (a name), `genre`."""
     return {

@@ -18,6 +18,7 @@ from typing import Any
 
 import segno
 from markdown_it import MarkdownIt
+from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -59,15 +60,18 @@ def shares(counted: dict[str, int], titles: dict[str, str]) -> list[dict[str, An
     ]
 
 
-def question_view(given: list[Answers], slot: str, shown: bool) -> dict[str, Any]:
-    """What the room answered to one question; hidden, only how many did."""
-    counted = spread(given, slot)
+def question_view(given: list[Answers], slot: str, shown: bool, enough: bool, asked: bool) -> dict[str, Any]:
+    """What the room answered to one question; hidden, only how many did, unless that alone would tell who.
+
+    `asked`: it is the one asked to all, even those whose conversation would not.
+    """
+    counted = spread(given, slot, to_all=asked)
     number = sum(counted.values())
     return {
         "slot": slot,
         "nom": texts.text(f"utter_nom_{slot}"),
         "texte": wording(slot),
-        "nombre": number,
+        "nombre": number if enough or asked else None,
         "valeurs": shares(counted, texts.titles(slot)) if shown and number >= FEWEST else None,
     }
 
@@ -90,14 +94,18 @@ def room_view(room: Room, given: list[Answers], online: int) -> dict[str, Any]:
         "en_ligne": online,
         "verdicts_rendus": sum(judged.values()),
         "avancement": [
-            {"repondues": answered, "total": total, "fini": answered == total}
+            # To a tenth: how many questions one is asked would tell some of the answers.
+            {"part": 1 if answered == total else int(10 * answered / total) / 10, "fini": answered == total}
             for answered, total in map(progress, given)
         ],
         "montre": room.shown,
         "assez": enough,
         "minimum": FEWEST,
         "question": room.question,
-        "questions": [question_view(given, slot, room.shown and room.question in (None, slot)) for slot in SLOTS],
+        "questions": [
+            question_view(given, slot, room.shown and room.question in (None, slot), enough, room.question == slot)
+            for slot in SLOTS
+        ],
         "verdicts": shares(judged, names) if overview and sum(judged.values()) >= FEWEST else None,
         "ouverte_le": dossier.when(room.opened)["heure"],
     }
@@ -169,19 +177,32 @@ class Workshop:
         """
         if keep and len(shuffled(await run_in_threadpool(self.rooms.answers, code))) < FEWEST:
             raise Refused(409, "trop_peu", nombre=FEWEST)
-        conversations = await run_in_threadpool(self.rooms.conversations, code)
         await run_in_threadpool(self.rooms.end, code, keep)
-        for conversation in conversations:
-            await self.door.erase(conversation, "salle_effacee")
+        await self._erase_all(code)
         self.door.tell_screens()
 
+    async def _erase_all(self, code: str) -> None:
+        """Erase the conversations of a room that has ended; what cannot be now will be by `forget`."""
+        for conversation in await run_in_threadpool(self.rooms.conversations, code):
+            await self._erase(conversation, "salle_effacee")
+        await run_in_threadpool(self.rooms.forget, code)
+
+    async def _erase(self, conversation: str, said: str) -> None:
+        try:
+            await self.door.erase(conversation, said)
+        except SQLAlchemyError:
+            logger.exception("a conversation of a workshop could not be erased; it will be tried again")
+
     async def forget(self) -> None:
-        """End the rooms that nobody has ended, and erase the demonstrations left behind."""
-        rooms, shown = await run_in_threadpool(self.rooms.forgotten)
+        """End the rooms that nobody has ended, and erase what a workshop has left behind."""
+        rooms, conversations = await run_in_threadpool(self.rooms.left_behind)
         for code in rooms:
-            await self.end(code, keep=False)
-        for conversation in shown:
-            await self.door.erase(conversation)
+            room = await run_in_threadpool(self.rooms.room, code)
+            if room and not room.ended:
+                await run_in_threadpool(self.rooms.end, code, False)
+            await self._erase_all(code)
+        for conversation in conversations:
+            await self._erase(conversation, "effacee")
         await run_in_threadpool(self.rooms.purge)
 
 
@@ -430,16 +451,18 @@ async def phone_page(request: Request) -> Response:
 async def join(request: Request, body: dict[str, Any], address: str) -> Response:
     """Let a telephone join the room of the `code` that it sends."""
     door = door_of(request)
-    if door.codes.is_full(address):
-        raise Refused(429, "trop_vite")
+    if door.room_codes.is_full(address):
+        raise Refused(429, "trop_de_codes")
     typed = "".join(c for c in str(body.get("code") or "").upper()[:40] if c.isalnum())
     try:
         room = await workshop_of(request).open_room(typed)
     except Refused:
-        door.codes.allows(address)  # Only wrong codes count: a whole room may come from one address.
+        door.room_codes.allows(address)  # Only wrong codes count: a whole room may come from one address.
         raise
     if await run_in_threadpool(door.rooms.count, room.code) >= MOST_PARTICIPANTS:
         raise Refused(429, "salle_pleine")
+    if not is_loopback(address) and not door.seats.allows(address):
+        raise Refused(429, "trop_d_entrees")
     token = door.token_of(await door.join(room.code))
     door.tell_screens()
     return JSONResponse({"jeton": token, "code": room.code}, status_code=201)

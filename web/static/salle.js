@@ -6,6 +6,7 @@ import { fill, make } from "/widget/dom.js";
 
 const $ = (id) => document.getElementById(id);
 const said = JSON.parse($("textes").textContent);
+const AGAIN = 2_000; // Milliseconds before the room is read again, if it could not be.
 const PREFIX = "bon-moment-salle"; // Of what the browser stores: the key of the place, and the code of its room.
 const local = memory(() => localStorage);
 const calm = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
@@ -86,8 +87,9 @@ function ended(text) {
   $("fil").focus({ preventScroll: true });
 }
 
-/** The place is no more: nothing of it is kept. */
+/** The place is no more. What is on the screen stays, as was promised; a page that shows nothing yet asks for a code. */
 function lost() {
+  if (bubbles.size) { ended(said.terminee); return; }
   connection.stop();
   connection.pending = connection.token = null;
   bubbles.clear();
@@ -176,7 +178,7 @@ async function readRoom() {
   const found = await connection.call("GET", "api/salle");
   if (turn !== reading || !talking) return; // A later reading knows better.
   if (found.status === 404) { lost(); return; }
-  if (!found.ok) return; // The line will be back, and the history with it.
+  if (!found.ok) { setTimeout(() => { if (turn === reading && talking) readRoom(); }, AGAIN); return; }
   if (found.terminee) { ended(said.terminee); return; }
   const before = asked;
   asked = found.question;

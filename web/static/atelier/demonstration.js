@@ -13,16 +13,25 @@ class Fault extends Error {
   }
 }
 
+/** What stops with `signal`, or after so many milliseconds. */
+function either(signal, milliseconds) {
+  const stopped = new AbortController(), stop = () => stopped.abort();
+  setTimeout(stop, milliseconds);
+  signal?.addEventListener("abort", stop);
+  if (signal?.aborted) stop();
+  return stopped.signal;
+}
+
 /** Send a form; resolves to the JSON answered, or throws a Fault that says why not. */
 export async function post(url, fields, signal) {
-  const limit = AbortSignal.timeout(PATIENCE);
+  const limit = either(signal, PATIENCE);
   let answer, data;
   try {
     answer = await fetch(url, {
       method: "POST",
       headers: { "X-CSRF-Token": document.querySelector('meta[name="csrf"]')?.content ?? "", Accept: "application/json" },
       body: new URLSearchParams(fields),
-      signal: signal ? AbortSignal.any([signal, limit]) : limit,
+      signal: limit,
     });
     data = await answer.json();
   } catch (error) {

@@ -22,7 +22,7 @@ let ending = false;
 
 const put = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 const count = (number, one, many) => `${number} ${said[number > 1 ? many : one]}`;
-const replies = (number) => (number ? fill(said[number > 1 ? "reponses" : "reponse"], { nombre: number }) : said.aucune);
+const replies = (number) => (number === null ? "" : number ? fill(said[number > 1 ? "reponses" : "reponse"], { nombre: number }) : said.aucune);
 
 /** Give `parent` as many children as there are `values`, and draw each by `act(child, value)`. */
 function each(parent, values, build, act) {
@@ -68,9 +68,9 @@ function drawPresence() {
   put($("legende"), participants ? said.legende : said.personne);
   each($("jauges"), avancement, () => make("span"), (gauge, one) => {
     gauge.className = one.fini ? "fini" : "";
-    gauge.style.setProperty("--part", one.fini ? 1 : one.repondues / Math.max(1, one.total));
+    gauge.style.setProperty("--part", one.part);
   });
-  const finis = avancement.filter((one) => one.fini).length, debut = avancement.filter((one) => !one.repondues).length;
+  const finis = avancement.filter((one) => one.fini).length, debut = avancement.filter((one) => !one.part).length;
   const encours = avancement.length - finis - debut;
   $("jauges").hidden = !participants;
   $("jauges").setAttribute("aria-label", fill(said.jauges, { participants: count(participants, "participant", "participants"), finis, encours, debut }));
@@ -219,7 +219,8 @@ function listen() {
 // The browser has given up: the session or the room is over, or the server is away for a while.
 async function retry() {
   const answer = await fetch(here, { headers: { Accept: "application/json" } }).catch(() => null);
-  if (answer?.status === 401 || answer?.redirected) signIn($("coupure"));
+  if (answer?.redirected) location.reload(); // A new session was opened by itself.
+  else if (answer?.status === 401) signIn($("coupure"));
   else if ([404, 409].includes(answer?.status)) over();
   else setTimeout(listen, AGAIN);
 }
