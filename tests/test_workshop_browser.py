@@ -453,9 +453,21 @@ def test_a_network_that_is_cut_is_said_and_nothing_is_lost(
     assert plain(mine.locator("#messages").inner_text()).count("nous ne sommes pas encore certifiés") == 1
     mine.reload()
     expect(mine.locator("#echange")).to_contain_text(words("Question 2 sur"), timeout=SLOW)
+    stream = re.compile("/evenements$")
+    screen.route(stream, lambda route: route.abort())
+    screen.reload()
+    expect(screen.locator("#coupure")).to_contain_text(words("La connexion est interrompue"), timeout=SLOW)
+    sound(screen, "salle-coupure")
+    screen.unroute(stream)
+    expect(screen.locator("#coupure")).to_be_hidden(timeout=SLOW)
+    # A telephone that is away at the end finds its screen as it was.
+    mine.context.set_offline(True)
+    expect(mine.locator("#etat")).to_contain_text(words("La connexion est interrompue"), timeout=SLOW)
     ines.does(f"/atelier/salles/{code}/terminer")
     expect(screen.locator("#fini")).to_be_visible(timeout=SLOW)
+    mine.context.set_offline(False)
     expect(mine.locator("#fini-texte")).to_contain_text(words("terminé"), timeout=SLOW)
+    assert "nous ne sommes pas encore certifiés" in plain(mine.locator("#messages").inner_text())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
