@@ -216,7 +216,7 @@ def test_the_trainer_takes_over_in_mid_way_from_an_earlier_step(laptop: Opens) -
     page.locator("#fil li button:enabled").first.click()
     step(page, 4)
     expect(page.locator('[data-corps="entendu"]')).to_contain_text(words("Un bouton : rien à deviner."))
-    expect(page.locator('[data-corps="note"] dd')).to_have_count(1)
+    expect(page.locator('[data-corps="note"] .notees dd')).to_have_count(1)
 
 
 def test_changing_an_answer_turns_the_verdict_and_lights_what_changed(laptop: Opens) -> None:
@@ -276,6 +276,8 @@ def test_the_projector_holds_on_the_screen_and_can_be_read_by_all(laptop: Opens,
         page.keyboard.press(panel)
         shown = page.locator("#capot .panneau:visible")
         expect(shown).to_have_count(1)
+        if panel == "2":  # All that is noted, not only this turn's.
+            expect(shown).to_contain_text(words("Ambition à deux ou trois ans"))
         sound(page, f"panneau-{panel}")
     page.keyboard.press("Escape")
     expect(page.locator("#capot .panneau:visible")).to_have_count(5)
@@ -291,9 +293,13 @@ def test_two_personas_side_by_side_end_on_what_differs(laptop: Opens, size: Any)
         page.keyboard.press("ArrowRight")
         both(page, number)
     assert held(page) == ["7", "6"]
+    sound(page, "cote-a-cote-avant")
+    expect(page.locator("#differences")).to_be_hidden()  # The room looks for it first.
+    page.keyboard.press("d")
     expect(page.locator("#differences tbody tr").first).to_be_visible()
     rows = plain(page.locator("#differences tbody").inner_text())
     assert "Date imposée" in rows
+    assert "7 · Socle fragile" in rows
     assert "Ambition" not in rows
     sound(page, "cote-a-cote")
 
@@ -303,6 +309,10 @@ def test_the_pages_around_have_no_finding(laptop: Opens, size: Any) -> None:
     open_ = laptop(size)
     home = open_.open("/atelier")
     expect(home.get_by_role("link", name=words("Jouer")).first).to_be_visible()
+    labels = home.locator(".personnage .etiquette")
+    expect(labels.first).to_be_hidden()  # The room bets first.
+    home.get_by_label(words("Montrer les verdicts")).check()
+    expect(labels.first).to_be_visible()
     sound(home, "accueil", whole=False)
     free = open_.open("/atelier/projecteur")
     step(free, 1)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actions import texts
-from actions.diagnostic import Constat, Examen, diagnostiquer, est_valeur, examiner, manquantes, parcours
+from actions.diagnostic import INCONNU, Constat, Examen, diagnostiquer, est_valeur, examiner, manquantes, parcours
 from actions.restitution import explanation, key, title
 from web.views import SAID
 
@@ -146,6 +146,8 @@ def hood(
     """
     found = diagnostiquer(given)
     missing = manquantes(given)
+    # Fragile and solid stand once they are said; in between, an answer that is missing may still decide.
+    footing = INCONNU if found.socle == "moyen" and {"maturite", "capacite"} & {*missing} else found.socle
     verdict = None
     if not missing:
         phrase = texts.text(f"utter_phrase_{key(found)}")
@@ -167,7 +169,7 @@ def hood(
             for name, force in found.leviers.items()
         ],
         "enjeu": {"force": found.enjeu, "texte": SAID[f"enjeu_{found.enjeu}"]},
-        "socle": {"niveau": found.socle, "texte": SAID[f"socle_{found.socle}"]},
+        "socle": {"niveau": footing, "texte": SAID[f"socle_{footing}"]},
         "sections": [
             {
                 "section": section,

@@ -36,7 +36,7 @@ from web.network import is_loopback, local_addresses
 from web.rooms import FEWEST, KEPT_DAYS, MOST_PARTICIPANTS, Answers, Room, Rooms, progress, shuffled, spread, verdicts
 from web.session import WORKSHOP, Endpoint, accounts_of, csrf_of, done, door_of, form_of, token_of
 from web.stage import Stage, personas
-from web.tables import is_workshop, now
+from web.tables import ZONE, is_workshop, now
 from web.views import SAID
 
 GUIDE = Path(__file__).resolve().parent.parent / "docs" / "atelier.md"
@@ -236,8 +236,11 @@ def joining(request: Request, code: str) -> dict[str, Any]:
 
 
 async def page(request: Request, account: Account, name: str, **context: Any) -> Response:
-    """A page of the trainer's."""
-    return WORKSHOP.page(request, name, moi=account, csrf=csrf_of(request, token_of(request)), **context)
+    """A page of the trainer's; the menu leads to the last room that is open."""
+    mine = await run_in_threadpool(workshop_of(request).rooms.rooms_of, account.id)
+    code = next((room.code for room in mine if not room.ended), None)
+    csrf = csrf_of(request, token_of(request))
+    return WORKSHOP.page(request, name, moi=account, csrf=csrf, salle_ouverte=code, **context)
 
 
 async def home(request: Request, account: Account) -> Response:
@@ -256,7 +259,7 @@ async def home(request: Request, account: Account) -> Response:
     kept = [
         {
             "code": room.code,
-            "jour": dossier.when(room.ended)["heure"],
+            "jour": room.ended.astimezone(ZONE).strftime("%d/%m"),
             "participants": len(room.kept),
             "jours_restants": max(0, KEPT_DAYS - (now() - room.ended).days),
         }

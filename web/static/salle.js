@@ -14,6 +14,7 @@ const connection = new Connection(new URL("/", location.href), hear, PREFIX);
 
 const bubbles = new Map();
 let talking = false; // In the room, and the workshop goes on.
+let away = false; // The guide could not be reached, and it was said.
 let waiting = false; // A message is under way.
 let fresh = true; // Nothing of the conversation has been shown yet.
 let toQuestion = false; // The next question takes the focus.
@@ -108,7 +109,7 @@ function hear(kind, data) {
     message: () => message(data),
     attente: () => { wait(true); status(asked ? said.envoi : said.ecrit); },
     fin: () => turnOver(),
-    panne: () => (data.cle ? failed(data) : status(data.texte, true)),
+    panne: () => { if (data.cle) failed(data); else { away = true; status(data.texte, true); } },
     refus: () => failed(data),
     salle: () => readRoom(),
     effacee: () => ended(data.texte ?? said.terminee),
@@ -130,7 +131,8 @@ function history(messages) {
   if (pending) add({ id: `${pending.cle}:0`, de: "vous", texte: pending.affiche, enAttente: true }, false);
   settle();
   wait(Boolean(pending));
-  if (!pending && first) status("");
+  if (!pending && (first || away)) status("");
+  away = false;
   if (first) {
     $("messages").lastElementChild?.scrollIntoView({ block: "nearest" });
     focusQuestion();

@@ -64,7 +64,9 @@ function drawStored(place, capot) {
   const dots = make("span", { className: "points-reponses", ariaHidden: "true" });
   for (let n = 0; n < capot.total; n += 1) dots.append(make("i", { className: n < capot.repondues ? "faite" : "" }));
   const words = capot.repondues === 1 ? said.repondues_une : said.repondues;
-  place.replaceChildren(part, make("p", { className: "compte" }, dots, fill(words, { n: capot.repondues, total: capot.total })));
+  // All that is stored, for when the panel is made large.
+  const all = capot.reponses.flatMap(({ nom, titre }) => [make("dt", { textContent: nom }), make("dd", { textContent: titre ?? said.sans_reponse })]);
+  place.replaceChildren(part, make("p", { className: "compte" }, dots, fill(words, { n: capot.repondues, total: capot.total })), make("dl", { className: "toutes-reponses" }, ...all));
 }
 
 // ── 3. the table ──

@@ -22,7 +22,7 @@ function refresh() {
   const done = demonstrations.every((one) => one.finished);
   if (done === compare.hidden) {
     compare.hidden = !done;
-    differences(done);
+    differences(false); // The room looks for it first.
   }
   const words = `${transport.place}. ${demonstrations.map((one, n) => (one.turn ? `${personas[n].titre} : ${standing(one.turn.capot)}` : "")).join(". ")}.`;
   if (words !== told && !transport.busy) $("annonce").textContent = told = words;
@@ -68,10 +68,12 @@ function differences(on) {
   const different = slots.filter((slot) => answers[0].get(slot)?.valeur !== answers[1].get(slot)?.valeur);
   const same = slots.length - different.length;
   const cell = (answer) => make("td", {}, answer ? make("strong", { textContent: answer.titre }) : make("em", { textContent: said.pas_posee }));
+  const lines = demonstrations.map((one) => one.turn.capot.table.find(({ etat }) => etat === "tient"));
+  const decides = make("tr", {}, make("th", { scope: "row", textContent: said.ligne_qui_decide }), ...lines.map((line) => make("td", {}, line ? `${line.numero} · ${line.condition}` : "")));
   table.querySelector("tbody").replaceChildren(...different.map((slot) => {
     const both = answers.map((one) => one.get(slot));
     return make("tr", {}, make("th", { scope: "row", textContent: (both[0] ?? both[1]).nom }), ...both.map(cell));
-  }));
+  }), decides);
   const words = different.length ? fill(same === 1 ? said.identique_une : said.identiques, { n: same }) : said.aucune_difference;
   table.querySelector(".note").textContent = words;
 }

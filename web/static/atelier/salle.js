@@ -47,11 +47,11 @@ function drawJoin() {
   $("sans-reseau").hidden = adresses.length > 0;
   $("invitation").hidden = $("qr").hidden = !adresses.length;
   $("choix-adresse").hidden = adresses.length < 2;
-  const readable = adresses.map((one) => one.replace(/^https?:\/\//, "").replace(/\/[^/]*$/, ""));
+  const readable = adresses.map((one) => one.replace(/\/[^/]*$/, ""));
   each($("adresses"), readable, () => make("option"), (option, text, at) => { put(option, text); option.value = at; });
   $("adresses").value = address;
   if (!adresses.length) return;
-  const [machine, path] = readable[address].split(/(?=\/)/); // A narrow panel breaks the address there.
+  const [machine, path] = readable[address].split(/(?<=[^/])(?=\/[^/])/); // A narrow panel breaks the address there.
   put($("machine"), machine);
   put($("chemin"), path);
   const picture = $("qr");
@@ -145,6 +145,7 @@ function drawCommands(view) {
   $("revenir").hidden = view !== "question";
   put($("grand"), view === "code" ? said.petit : said.grand);
   $("avec-csv").hidden = !salle.assez;
+  $("garder").disabled = !salle.assez;
   $("sans-csv").hidden = salle.assez;
   put($("sans-csv"), fill(said.pas_assez, salle));
 }
