@@ -145,9 +145,12 @@ class Space:
         return path if path and ours else self.home
 
     def page(self, request: Request, name: str, **context: Any) -> Response:
-        """A page made from its template."""
+        """A page of its own, made from its template."""
+        return self._made(request, f"{self.name}/{name}.html", **context)
+
+    def _made(self, request: Request, template: str, **context: Any) -> Response:
         templates: Jinja2Templates = request.app.state.templates
-        return templates.TemplateResponse(request, f"{self.name}/{name}.html", context)
+        return templates.TemplateResponse(request, template, {"espace": self.name, **context})
 
     def refused(self, request: Request, error: Refused) -> Response:
         """A refusal: said to the page's script, or as a page; without a session, the page to sign in."""
@@ -157,7 +160,9 @@ class Space:
             here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             target = self.safe(here) if request.method == "GET" else self.home
             return RedirectResponse(f"{self.home}/connexion?{urlencode({'suite': target})}", status_code=303)
-        answer = self.page(request, "refus", texte=sentence(error), retour=self.home if error.status != 403 else None)
+        answer = self._made(
+            request, "refus.html", texte=sentence(error), retour=self.home if error.status != 403 else None
+        )
         answer.status_code = error.status
         return answer
 
@@ -226,7 +231,7 @@ class Space:
             after = self.safe(request.query_params.get("suite"))
             if self.is_open(request):
                 return await self.let_in(request, after)
-            return self.page(request, "connexion", erreur=None, identifiant="", suite=after)
+            return self._made(request, "connexion.html", erreur=None, identifiant="", suite=after)
         if not from_here(request):
             raise Refused(403, "formulaire_perime")
         form = await request.form()
@@ -238,7 +243,7 @@ class Space:
             if wants_json(request):
                 # Not 401: that would say that the session is over, which is being mended here.
                 raise Refused(400 if error.status == 401 else error.status, error.said, **error.values)
-            answer = self.page(request, "connexion", erreur=sentence(error), identifiant=login, suite=after)
+            answer = self._made(request, "connexion.html", erreur=sentence(error), identifiant=login, suite=after)
             answer.status_code = error.status
             return answer
         token = await run_in_threadpool(accounts_of(request).open_session, account)
