@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -330,13 +331,17 @@ async def figures_csv(request: Request, account: Account) -> Response:
     """The figures, for a spreadsheet."""
     found = await run_in_threadpool(followup_of(request).figures, period(request))
     await run_in_threadpool(accounts_of(request).note, account, "chiffres")
+    head = [SAID[f"colonne_{name}"] for name in ("tableau", "ligne", "valeur")]
+    lines = [(table["titre"], line["nom"], line["texte"]) for table in tables(found) for line in table["lignes"]]
+    return spreadsheet([head, *lines], "bon-moment-chiffres.csv")
+
+
+def spreadsheet(rows: Iterable[Iterable[str]], name: str) -> Response:
+    """Rows to keep, the first of them the head, for a French spreadsheet."""
     out = io.StringIO()
-    sheet = csv.writer(out, delimiter=";")
-    sheet.writerow([SAID[f"colonne_{name}"] for name in ("tableau", "ligne", "valeur")])
-    for table in tables(found):
-        sheet.writerows((table["titre"], line["nom"], line["texte"]) for line in table["lignes"])
+    csv.writer(out, delimiter=";").writerows(rows)
     # Spreadsheets take UTF-8 for what it is only after this mark.
-    return attachment("\ufeff" + out.getvalue(), "text/csv", "bon-moment-chiffres.csv")
+    return attachment("\ufeff" + out.getvalue(), "text/csv", name)
 
 
 def attachment(content: str | bytes, kind: str, name: str) -> Response:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from actions import texts
-from actions.diagnostic import FAQ, INCONNU, SECTIONS, SLOTS, VALEURS, diagnostiquer, manquantes, parcours
+from actions.diagnostic import FAQ, INCONNU, SECTIONS, SLOTS, VALEURS, Diagnostic, diagnostiquer, manquantes, parcours
 from actions.restitution import key, restitution
 from web.tables import ZONE
 from web.views import SAID, reasons
@@ -130,6 +130,14 @@ def questions(given: Mapping[str, str | None], events: Events) -> list[dict[str,
     return found
 
 
+def levers(found: Diagnostic) -> list[dict[str, str]]:
+    """The levers of a verdict in words: `levier`, `nom`, `force`, `force_texte`."""
+    return [
+        {"levier": name, "nom": SAID[f"levier_{name}"], "force": force, "force_texte": SAID[f"force_{force}"]}
+        for name, force in found.leviers.items()
+    ]
+
+
 def verdict(given: Mapping[str, str | None]) -> dict[str, Any] | None:
     """The verdict as it stands, to read and to say; None before any answer. `complet` once nothing is missing."""
     if not any(given.values()):
@@ -143,10 +151,7 @@ def verdict(given: Mapping[str, str | None]) -> dict[str, Any] | None:
         "oral": texts.spoken(f"utter_phrase_{key(found)}"),
         "enjeu": SAID[f"enjeu_{found.enjeu}"],
         "socle": SAID[f"socle_{found.socle}"],
-        "leviers": [
-            {"nom": SAID[f"levier_{name}"], "force": force, "force_texte": SAID[f"force_{force}"]}
-            for name, force in found.leviers.items()
-        ],
+        "leviers": levers(found),
         "raisons": reasons(words),
         "parties": [
             {

@@ -12,6 +12,7 @@ from typing import Any
 from actions import texts
 from actions.diagnostic import INCONNU, Constat, Examen, diagnostiquer, est_valeur, examiner, manquantes, parcours
 from actions.restitution import explanation, key, title
+from web.dossier import levers
 from web.views import SAID
 
 RUNNERS_UP = 3
@@ -159,15 +160,7 @@ def hood(
         "repondues": len(parcours(given)) - len(missing),
         "total": len(parcours(given)),
         "table": table(given),
-        "leviers": [
-            {
-                "levier": name,
-                "nom": SAID[f"levier_{name}"],
-                "force": force,
-                "force_texte": SAID[f"force_{force}"],
-            }
-            for name, force in found.leviers.items()
-        ],
+        "leviers": levers(found),
         "enjeu": {"force": found.enjeu, "texte": SAID[f"enjeu_{found.enjeu}"]},
         "socle": {"niveau": footing, "texte": SAID[f"socle_{footing}"]},
         "sections": [

@@ -63,6 +63,11 @@ def sentence(error: Refused) -> str:
     return SAID[error.said].format(**error.values)
 
 
+def address_of(request: Request) -> str:
+    """The address that was asked for, within this door."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
 def token_of(request: Request) -> str:
     """The session's token, empty without one."""
     return request.cookies.get(COOKIE, "")
@@ -157,8 +162,7 @@ class Space:
         if wants_json(request) or request.url.path.endswith("/evenements"):
             return JSONResponse({"erreur": error.said, "texte": sentence(error)}, status_code=error.status)
         if error.status == 401:
-            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            target = self.safe(here) if request.method == "GET" else self.home
+            target = self.safe(address_of(request)) if request.method == "GET" else self.home
             return RedirectResponse(f"{self.home}/connexion?{urlencode({'suite': target})}", status_code=303)
         answer = self._made(
             request, "refus.html", texte=sentence(error), retour=self.home if error.status != 403 else None
@@ -204,8 +208,7 @@ class Space:
             except Refused:
                 if not self.is_open(request) or request.method != "GET":
                     raise
-                here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-                return await self.let_in(request, here)
+                return await self.let_in(request, address_of(request))
             if request.path_params.get("numero", 0) > LARGEST_NUMBER:
                 raise Refused(404, "page_inconnue")
             key = request.headers.get("idempotency-key", "")

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
-import io
 import json
 import logging
 import re
@@ -30,6 +28,7 @@ from actions.diagnostic import SLOTS, VERDICTS, ReponsesInvalides, diagnostiquer
 from actions.references import ALPHABET
 from web import dossier
 from web.accounts import Account
+from web.console import spreadsheet
 from web.door import Door, Refused, clean, event_of
 from web.hood import hood
 from web.network import is_loopback, local_addresses
@@ -141,8 +140,10 @@ class Workshop:
         given = await run_in_threadpool(self.rooms.answers, code)
         return room_view(room, given, sum(self.door.listeners(one) > 0 for one in conversations))
 
-    async def stream(self, code: str, still: Callable[[], Awaitable[bool]]) -> AsyncIterator[dict[str, str]]:
-        """The states of a room as server-sent events, for as long as `still` holds."""
+    async def stream(
+        self, code: str, links: dict[str, Any], still: Callable[[], Awaitable[bool]]
+    ) -> AsyncIterator[dict[str, str]]:
+        """The states of a room as server-sent events, each with `links`, for as long as `still` holds."""
         screen = asyncio.Event()
         self.door.screens.add(screen)
         last = None
@@ -154,7 +155,7 @@ class Workshop:
                     yield event_of("fin", {})
                     return
                 if state != last:
-                    yield event_of("salle", state)
+                    yield event_of("salle", {**state, **links})
                     last = state
                 await asyncio.sleep(BREATH)
                 with contextlib.suppress(asyncio.TimeoutError):
@@ -235,9 +236,12 @@ def joining(request: Request, code: str) -> dict[str, Any]:
 # ── the trainer's pages ──
 
 
-async def page(request: Request, account: Account, name: str, **context: Any) -> Response:
-    """A page of the trainer's; the menu leads to the last room that is open."""
-    mine = await run_in_threadpool(workshop_of(request).rooms.rooms_of, account.id)
+async def page(
+    request: Request, account: Account, name: str, mine: list[Room] | None = None, **context: Any
+) -> Response:
+    """A page of the trainer's; the menu leads to the last room that is open. `mine`: the rooms, if read already."""
+    if mine is None:
+        mine = await run_in_threadpool(workshop_of(request).rooms.rooms_of, account.id)
     code = next((room.code for room in mine if not room.ended), None)
     csrf = csrf_of(request, token_of(request))
     return WORKSHOP.page(request, name, moi=account, csrf=csrf, salle_ouverte=code, **context)
@@ -267,7 +271,7 @@ async def home(request: Request, account: Account) -> Response:
         if room.ended and room.kept is not None
     ]
     found, faults = await run_in_threadpool(personas)
-    return await page(request, account, "accueil", personas=found, fautes=faults, salles=opened, gardees=kept)
+    return await page(request, account, "accueil", mine, personas=found, fautes=faults, salles=opened, gardees=kept)
 
 
 async def projector(request: Request, account: Account) -> Response:
@@ -319,13 +323,7 @@ async def room_events(request: Request, account: Account) -> Response:
     async def still() -> bool:
         return await run_in_threadpool(accounts_of(request).account_of, token) is not None
 
-    async def dressed() -> AsyncIterator[dict[str, str]]:
-        async for event in workshop_of(request).stream(room.code, still):
-            if event["event"] == "salle":
-                event = event_of("salle", {**json.loads(event["data"]), **links})
-            yield event
-
-    return EventSourceResponse(dressed(), ping=15)
+    return EventSourceResponse(workshop_of(request).stream(room.code, links, still), ping=15)
 
 
 async def open_room(request: Request, account: Account) -> Response:
@@ -378,15 +376,11 @@ async def room_csv(request: Request, account: Account) -> Response:
         given = tuple(shuffled(await run_in_threadpool(workshop_of(request).rooms.answers, room.code)))
     if len(given) < FEWEST:
         raise Refused(409, "trop_peu", nombre=FEWEST)
-    out = io.StringIO()
-    sheet = csv.writer(out, delimiter=";")
-    sheet.writerow([*(texts.text(f"utter_nom_{slot}") for slot in SLOTS), SAID["colonne_verdict"]])
+    rows = [[*(texts.text(f"utter_nom_{slot}") for slot in SLOTS), SAID["colonne_verdict"]]]
     for one in given:
         verdict = "" if manquantes(one) else SAID[f"verdict_court_{diagnostiquer(one).verdict}"]
-        sheet.writerow([*(texts.titles(slot).get(one.get(slot) or "", "") for slot in SLOTS), verdict])
-    # Spreadsheets take UTF-8 for what it is only after this mark.
-    headers = {"content-disposition": f'attachment; filename="bon-moment-salle-{room.code}.csv"'}
-    return Response("\ufeff" + out.getvalue(), media_type="text/csv", headers=headers)
+        rows.append([*(texts.titles(slot).get(one.get(slot) or "", "") for slot in SLOTS), verdict])
+    return spreadsheet(rows, f"bon-moment-salle-{room.code}.csv")
 
 
 # ── the trainer's screen, turn by turn ──
