@@ -81,7 +81,7 @@ def wording(slot: str) -> str:
     return re.sub("^[^.]*\0[^.]*\\.\\s*", "", asked)
 
 
-def room_view(room: Room, given: list[Answers], online: int) -> dict[str, Any]:
+def room_view(room: Room, given: list[Answers]) -> dict[str, Any]:
     """The state of a room: totals only."""
     judged = verdicts(given)
     names = {v: SAID[f"verdict_court_{v}"] for v in VERDICTS}
@@ -90,7 +90,6 @@ def room_view(room: Room, given: list[Answers], online: int) -> dict[str, Any]:
     return {
         "code": room.code,
         "participants": len(given),
-        "en_ligne": online,
         "verdicts_rendus": sum(judged.values()),
         "avancement": [
             # To a tenth: how many questions one is asked would tell some of the answers.
@@ -136,9 +135,7 @@ class Workshop:
         room = await run_in_threadpool(self.rooms.room, code)
         if room is None or room.ended:
             return None
-        conversations = await run_in_threadpool(self.rooms.conversations, code)
-        given = await run_in_threadpool(self.rooms.answers, code)
-        return room_view(room, given, sum(self.door.listeners(one) > 0 for one in conversations))
+        return room_view(room, await run_in_threadpool(self.rooms.answers, code))
 
     async def stream(
         self, code: str, links: dict[str, Any], still: Callable[[], Awaitable[bool]]
