@@ -8,10 +8,10 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := aide
-.PHONY: aide run atelier foule test train shell lint bench evaluate incompris exemples compte purge
+.PHONY: aide run atelier foule test train shell lint bench evaluate incompris exemples compte purge export effacer sauvegarde sauvegardes restaurer modeles modele-precedent
 
 aide: ## liste les commandes
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 .venv/installed: uv.lock pyproject.toml .python-version
 	@echo "Installation de l'environnement (une seule fois, quelques minutes) …"
@@ -53,6 +53,27 @@ exemples: .venv/installed ## ce que l'équipe a dit des messages non compris, en
 
 compte: .venv/installed ## un compte de la console : IDENTIFIANT=lea NOM="Léa Martin" ROLE=conseiller ; MOT_DE_PASSE=oui en donne un nouveau, FERMER=oui le ferme
 	@$(PYTHON) -m scripts.compte $(if $(IDENTIFIANT),--identifiant "$(IDENTIFIANT)") $(if $(NOM),--nom "$(NOM)") $(if $(ROLE),--role "$(ROLE)") $(if $(MOT_DE_PASSE),--mot-de-passe) $(if $(FERMER),--fermer)
+
+export: .venv/installed ## tout ce qui est gardé d'une personne, à lui remettre : QUI="HA7R-3W4J", un nom, un téléphone, une adresse
+	@$(PYTHON) -m scripts.personne exporter --qui "$(or $(REFERENCE),$(QUI))"
+
+effacer: .venv/installed ## efface tout ce qui est gardé d'une personne : QUI="HA7R-3W4J", un nom, un téléphone, une adresse
+	@$(PYTHON) -m scripts.personne effacer --qui "$(or $(REFERENCE),$(QUI))" $(if $(OUI),--oui)
+
+sauvegarde: .venv/installed ## sauvegarde la base et les secrets, pendant la marche
+	@$(PYTHON) -m scripts.sauvegarde faire
+
+sauvegardes: .venv/installed ## liste les sauvegardes
+	@$(PYTHON) -m scripts.sauvegarde lister
+
+restaurer: .venv/installed ## remet la dernière sauvegarde, ou NOM=2026-11-28-210000 ; Bon Moment doit être arrêté
+	@$(PYTHON) -m scripts.sauvegarde restaurer $(if $(NOM),--nom "$(NOM)") $(if $(OUI),--oui)
+
+modeles: .venv/installed ## liste les modèles gardés
+	@$(PYTHON) -m scripts.models
+
+modele-precedent: .venv/installed ## remet l'ancien modèle, ou celui de NOM=3f2a91c0
+	@$(PYTHON) -m scripts.models --remettre $(if $(NOM),--nom "$(NOM)")
 
 purge: .venv/installed ## efface les conversations plus vieilles que la durée de conservation
 	@$(PYTHON) -m scripts.purge

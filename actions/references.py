@@ -9,6 +9,7 @@ import os
 import secrets
 from datetime import datetime, timezone
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import Column, DateTime, MetaData, String, Table, create_engine, select
 from sqlalchemy.engine import Engine
@@ -34,7 +35,9 @@ REFERENCES = Table(
 @lru_cache(maxsize=4)
 def engine(url: str) -> Engine:
     """The engine for `url`, its tables brought up to date."""
-    made = create_engine(url, poolclass=NullPool if url.startswith("sqlite") else None, future=True)
+    # A connection that the database has closed is opened anew; what goes wrong is told without the values at stake.
+    pool: dict[str, Any] = {"poolclass": NullPool} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    made = create_engine(url, future=True, hide_parameters=True, **pool)
     migrate(made)
     return made
 

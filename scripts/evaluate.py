@@ -25,19 +25,17 @@ import yaml
 from jinja2 import Environment, FileSystemLoader
 
 from actions.diagnostic import SLOTS
-from scripts import train
+from scripts import bench_suggested, train
+from scripts.bench_suggested import ROUNDS
 from scripts.texts import say
 
 CASES = train.ROOT / "tests" / "nlu"
-KEPT = train.ROOT / "var" / "evaluation"
 TEMPLATES = Path(__file__).parent
 PAGE = train.ROOT / "docs" / "evaluation.md"
 READ_ON = date(2026, 11, 23)
 """The day on which the dates of the test messages are meant."""
 
 SHOWN_CONFUSIONS = 15
-ROUNDS = 100
-"""How often the suggested pipeline goes over the examples, by Rasa's template (`pipeline_usuel.yml`)."""
 
 
 @dataclass(frozen=True)
@@ -201,27 +199,8 @@ def suggested(rounds: int) -> Hearer:
         RuntimeError: the training failed.
     """
     from rasa.core.agent import Agent
-    from rasa.model_training import train_nlu
 
-    KEPT.mkdir(parents=True, exist_ok=True)
-    config, data, stamp = (KEPT / name for name in ("config.yml", "nlu.yml", "empreinte"))
-    by_intent = defaultdict(list)
-    for intent, text in flat_examples():
-        by_intent[intent].append(text)
-    blocks = [
-        {"intent": i, "examples": "".join(f"- {' '.join(t.split())}\n" for t in dict.fromkeys(texts))}
-        for i, texts in by_intent.items()
-    ]
-    pipeline = (TEMPLATES / "pipeline_usuel.yml").read_text("utf-8")
-    config.write_text(pipeline.replace(f"epochs: {ROUNDS}", f"epochs: {rounds}"), "utf-8")
-    data.write_text(yaml.safe_dump({"version": "3.1", "nlu": blocks}, allow_unicode=True), "utf-8")
-    made_from = train.digest([config, data])
-    model = KEPT / "usuel.tar.gz"
-    if not model.exists() or not stamp.exists() or stamp.read_text() != made_from:
-        say("evaluation_usuel")
-        if not train_nlu(str(config), str(data), str(KEPT), fixed_model_name="usuel"):
-            raise RuntimeError("the suggested pipeline could not be trained")
-        stamp.write_text(made_from)
+    model = bench_suggested.ready(flat_examples(), rounds)
     agent = Agent.load(str(model))
     loop = asyncio.new_event_loop()
 

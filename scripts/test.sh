@@ -18,7 +18,7 @@ step "Validation par Rasa (avertissements comptés comme des fautes)"
 # Rasa does not see the responses that actions use; our own check, above, does.
 mkdir -p var
 validation=var/validation.log
-ACTIONS_URL=http://127.0.0.1:5055/webhook DATABASE_URL=sqlite:// PYTHONWARNINGS="ignore::DeprecationWarning" \
+ACTIONS_URL=http://127.0.0.1:5055/webhook DATABASE_URL=sqlite:// REDIS_URL= PYTHONWARNINGS="ignore::DeprecationWarning" \
     .venv/bin/rasa data validate --fail-on-warnings >"$validation" 2>&1 || { tail -n 30 "$validation"; exit 1; }
 if grep -E "UserWarning: (The (intent|action|form|slot)|There is|Issue found|Duplicate)" "$validation"; then exit 1; fi
 echo "Aucun avertissement."

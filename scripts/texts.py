@@ -6,7 +6,11 @@ from pathlib import Path
 
 import yaml
 
-_TEXTS: dict[str, str] = yaml.safe_load(Path(__file__).with_name("textes.yml").read_text("utf-8"))
+FILE = Path(__file__).with_name("textes.yml")
+try:
+    _TEXTS: dict[str, str] = yaml.safe_load(FILE.read_text("utf-8"))
+except (OSError, ValueError, yaml.YAMLError) as error:  # Without its sentences, a command can only show where.
+    raise SystemExit(" ".join(f"{FILE} : {error}".split())) from None
 
 
 def sentence(name: str, **values: str) -> str:

@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 from rasa.core.actions.action import RemoteAction
 
-from scripts import rasa_server, run, train
+from scripts import run, train
+from server import turn
 
 
 @pytest.fixture
@@ -95,11 +96,12 @@ def test_the_addresses_by_which_the_room_joins_are_printed(
 
 
 def test_rasa_still_refuses_what_is_no_answer_of_an_action(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RemoteAction, rasa_server.METHOD, getattr(RemoteAction, rasa_server.METHOD))
-    rasa_server.install()
+    for owner, name, _ in turn.REPLACED:
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    turn.install()
     action = RemoteAction("action_essai", None)
     good = {"events": [{"event": "slot", "name": "ambition", "value": "stable"}], "responses": []}
-    assert getattr(action, rasa_server.METHOD)(good)
+    assert action._validate_action_result(good)
     for wrong in ({"events": [{"name": "ambition"}], "responses": []}, {"events": 3}, []):
         with pytest.raises(jsonschema.ValidationError):
-            getattr(action, rasa_server.METHOD)(wrong)
+            action._validate_action_result(wrong)

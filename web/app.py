@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import segno
+from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -30,8 +31,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web import console, views, workshop
+from web import console, logs, views, workshop
 from web.accounts import Accounts
+from web.bus import Unavailable
 from web.desk import Desk
 from web.door import Door, Refused, clean, command
 from web.followup import FollowUp
@@ -398,6 +400,12 @@ async def http_error(request: Request, error: Exception) -> Response:
     return answer
 
 
+async def unavailable(request: Request, error: Exception) -> Response:
+    """The database, or what the doors share, does not answer: said in French; nothing was kept of the request."""
+    logger.error("not available: %s", logs.chain(error))
+    return await refused(request, Refused(503, "attente"))
+
+
 async def failure(request: Request, error: Exception) -> Response:
     """A fault of ours: logged without the message's text, said in French."""
     logger.exception("unexpected failure on %s", request.url.path)
@@ -420,7 +428,7 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
             while True:
                 for purge in (
                     app.state.workshop.forget,
-                    lambda: run_in_threadpool(records.purge, chosen.retention_days),
+                    lambda: run_in_threadpool(records.purge, chosen.retention_days, chosen.contact_days),
                     lambda: run_in_threadpool(app.state.desk.accounts.purge),
                 ):
                     try:
@@ -429,7 +437,8 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
                         logger.exception("a purge failed; it will be tried again in an hour")
                 await asyncio.sleep(3_600)
 
-        tasks = [asyncio.create_task(purge_hourly()), asyncio.create_task(app.state.desk.watch())]
+        chores = [purge_hourly(), app.state.desk.watch(), *app.state.door.work()]
+        tasks = [asyncio.create_task(chore) for chore in chores]
         yield
         for task in tasks:
             task.cancel()
@@ -473,7 +482,13 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
             ),
             Middleware(Faults),
         ],
-        exception_handlers={Refused: refused, HTTPException: http_error, Exception: failure},
+        exception_handlers={
+            Refused: refused,
+            HTTPException: http_error,
+            SQLAlchemyError: unavailable,
+            Unavailable: unavailable,
+            Exception: failure,
+        },
     )
     app.state.templates = Jinja2Templates(directory=HERE / "templates")
     return app

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -23,7 +22,7 @@ from starlette.routing import Route
 
 from actions import texts
 from actions.diagnostic import SLOTS, manquantes
-from web import dossier, views
+from web import dossier, person, views
 from web.accounts import Account
 from web.bilan import bilan
 from web.door import Refused, clean
@@ -185,7 +184,7 @@ async def conversation_page(request: Request, account: Account) -> Response:
         reponses=dossier.answers(given, events),
         progression=views.summary(given),
         verdict=dossier.verdict(given),
-        en_ligne=door_of(request).listeners(conversation) > 0,
+        en_ligne=door_of(request).is_watched(conversation),
     )
 
 
@@ -206,7 +205,7 @@ async def script_page(request: Request, account: Account) -> Response:
         progression=views.summary(given),
         verdict=dossier.verdict(given),
         reference=line["reference"],
-        en_ligne=door_of(request).listeners(line["conversation"]) > 0,
+        en_ligne=door_of(request).is_watched(line["conversation"]),
         prevenir=SAID["prevenir"].format(jours=door_of(request).settings.retention_days),
     )
 
@@ -554,24 +553,25 @@ async def document(request: Request, account: Account) -> Response:
     return made
 
 
-async def export(request: Request, account: Account) -> Response:
+async def gathered(request: Request, account: Account) -> dict[str, Any]:
     """All that is kept of one person, to hand over on request."""
     line = await known_line(request)
-    conversation = line["conversation"]
-    given, events = await tracker_of(request, conversation)
-    shared = await about(request, account, line)
-    await run_in_threadpool(accounts_of(request).note, account, "export", conversation)
-    kept = {
-        "conversation": line_view(line),
-        "messages": dossier.transcript(events),
-        "reponses": given,
-        "rappels": shared["rappels"],
-        "notes": shared["notes"],
-        "non_compris": await run_in_threadpool(followup_of(request).not_understood_in, conversation),
-        "avis_utile": await run_in_threadpool(door_of(request).records.opinion, conversation),
-    }
-    written = json.dumps(kept, ensure_ascii=False, indent=1, default=str)
-    return attachment(written, "application/json", f"bon-moment-{line['reference'] or 'conversation'}.json")
+    kept = await run_in_threadpool(person.everything, door_of(request).records, line["conversation"])
+    await run_in_threadpool(accounts_of(request).note, account, "export", line["conversation"])
+    return kept
+
+
+async def export(request: Request, account: Account) -> Response:
+    """All that is kept of one person, for programs."""
+    kept = await gathered(request, account)
+    return attachment(person.as_json(kept), "application/json", person.file_name(kept, "json"))
+
+
+async def export_to_read(request: Request, account: Account) -> Response:
+    """All that is kept of one person, to read."""
+    kept = await gathered(request, account)
+    page = await run_in_threadpool(person.as_page, kept)
+    return attachment(page, "text/html", person.file_name(kept, "html"))
 
 
 def console_routes() -> list[Route]:
@@ -602,6 +602,7 @@ def console_routes() -> list[Route]:
         f"{of}/script": script_page,
         f"{of}/bilan.pdf": document,
         f"{of}/export.json": export,
+        f"{of}/export.html": export_to_read,
         "/console/incompris": not_understood_page,
         "/console/rappels": call_backs_page,
         "/console/chiffres": figures_page,

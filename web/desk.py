@@ -23,7 +23,7 @@ from actions.diagnostic import est_valeur, parcours
 from actions.references import reference_of
 from web import views
 from web.accounts import Account, Accounts
-from web.door import OPENING, Door, Rate, Refused, event_of, key_of
+from web.door import OPENING, QUEUED, REREAD, Door, Rate, Refused, event_of, key_of
 from web.followup import FollowUp
 from web.views import SAID
 
@@ -269,7 +269,7 @@ class Desk:
 
         An open page is a sign that the account is there.
         """
-        page: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        page: asyncio.Queue[dict[str, Any]] = asyncio.Queue(QUEUED)
         self.door.desks.add(page)
         self._present[account.id] += 1
         try:
@@ -280,6 +280,8 @@ class Desk:
                 with contextlib.suppress(asyncio.TimeoutError):
                     while (left := until - time.monotonic()) > 0:
                         event = await asyncio.wait_for(page.get(), left)
+                        if event["type"] == REREAD:
+                            event = {"type": "change", "data": {"conversation": None}}
                         yield event_of(event["type"], event["data"])
             yield event_of("fin_session", {})
         finally:

@@ -16,9 +16,10 @@ import secrets
 import time
 import unicodedata
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakValueDictionary
 
 import httpx
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -26,7 +27,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from actions.references import ALPHABET
-from web import views
+from web import logs, views
+from web.bus import Bus, Locks, Unavailable, connect
 from web.followup import FollowUp, call_back_words
 from web.records import Records
 from web.rooms import Rooms
@@ -39,11 +41,19 @@ OPENING = "/demarrer"
 RETRY = 3.0
 """Seconds between two tries to read a conversation again while the guide does not answer."""
 LATE = 4
-"""How many times, `RETRY` seconds apart, a turn that took too long is looked for before it is said to be lost."""
+"""How many times, `RETRY` seconds apart, events that Rasa took too long to acknowledge are looked for."""
+AGAIN = (0.3, 1.0)
+"""Seconds before a message is brought again to a Rasa that has not answered: it takes the same message for one."""
+QUEUED = 200
+"""Events that may wait for a page; one that reads no faster is told everything anew."""
+HERE = 10.0
+"""Seconds between two times that a door tells the others whose pages it has; after three of them it is not believed."""
 CODE_LENGTH = 12
 """Of the code that opens a conversation on another device: 14¹², about 5 × 10¹³ possibilities."""
 logger = logging.getLogger("bon_moment.door")
 
+REREAD = "relire"
+"""What a page is told that has to be told everything anew."""
 _KEY = re.compile(r"^[\w-]{8,64}$", re.ASCII)
 
 
@@ -58,6 +68,14 @@ class Refused(Exception):
         self.status = status
         self.said = said
         self.values = values
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the guide answers (`text`, `buttons`, `custom` of each message), and the message as it was heard."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    heard: dict[str, Any] = field(default_factory=dict)
 
 
 class Rate:
@@ -110,8 +128,14 @@ class Door:
         self.typings = Rate(settings.messages_per_minute)
         self.room_codes = Rate(3 * settings.codes_per_minute)
         self.seats = Rate(settings.seats_per_minute)
+        self._pass = {"Authorization": f"Bearer {settings.rasa_token}"}
         self._tokens = URLSafeSerializer(settings.secret, salt="conversation")
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        redis = connect(settings.redis_url)
+        self.locks = Locks(redis, "porte")
+        self.bus = Bus(redis)
+        self._elsewhere: dict[str, tuple[float, set[str]]] = {}
+        """By door, when it told whose pages it has, and whose."""
+        self._name = secrets.token_hex(8)
         self._pages: defaultdict[str, set[asyncio.Queue[dict[str, Any]]]] = defaultdict(set)
         self.desks: set[asyncio.Queue[dict[str, Any]]] = set()
         """The open pages of the console."""
@@ -177,9 +201,13 @@ class Door:
             raise Refused(404, "code_inconnu")
         return found
 
-    def lock(self, conversation: str) -> asyncio.Lock:
-        """Held by whoever speaks in the conversation, reads it or erases it."""
-        return self._locks.setdefault(conversation, asyncio.Lock())
+    def lock(self, conversation: str) -> AbstractAsyncContextManager[None]:
+        """Held by whoever speaks in the conversation, reads it or erases it.
+
+        Raises, when entered:
+            Unavailable: what the doors share does not answer.
+        """
+        return self.locks.held(conversation)
 
     async def keep(self, conversation: str, record: Callable[..., None], *values: Any) -> None:
         """Let `record` write `values` of a conversation, which nobody erases meanwhile.
@@ -230,18 +258,77 @@ class Door:
     # ── pages ──
 
     def listeners(self, conversation: str) -> int:
-        """How many pages listen to the conversation."""
+        """How many pages of this door listen to the conversation."""
         return len(self._pages.get(conversation, ()))
+
+    def is_watched(self, conversation: str) -> bool:
+        """Whether a page of any door listens to the conversation."""
+        believed = time.monotonic() - 3 * HERE
+        return bool(self.listeners(conversation)) or any(
+            conversation in pages for told, pages in self._elsewhere.values() if told > believed
+        )
 
     async def publish(self, conversation: str, kind: str, data: Any) -> None:
         """Tell every page open on this conversation."""
+        self._tell_pages(conversation, kind, data)
+        self.bus.tell("pages", conversation, kind, data)
+
+    def _tell_pages(self, conversation: str, kind: str, data: Any) -> None:
         for page in list(self._pages.get(conversation, ())):
-            page.put_nowait({"type": kind, "data": data})
+            tell(page, kind, data)
 
     def tell_staff(self, kind: str, data: dict[str, Any]) -> None:
         """Tell every open page of the console."""
+        self._tell_desks(kind, data)
+        self.bus.tell("console", kind, data)
+
+    def _tell_desks(self, kind: str, data: dict[str, Any]) -> None:
         for desk in list(self.desks):
-            desk.put_nowait({"type": kind, "data": data})
+            tell(desk, kind, data)
+
+    def tell_screens(self) -> None:
+        """Something of a workshop is new."""
+        self._tell_rooms()
+        self.bus.tell("salles")
+
+    def _tell_rooms(self) -> None:
+        for screen in self.screens:
+            screen.set()
+
+    def _tell_whose(self) -> None:
+        """Let the other doors know whose pages this one has."""
+        self.bus.tell("presents", self._name, list(self._pages))
+
+    # ── the other doors ──
+
+    def _hear(self, what: str, *said: Any) -> None:
+        """Another door tells something."""
+        if what == "presents":
+            door, pages = said
+            self._elsewhere[door] = (time.monotonic(), set(pages))
+            return
+        told: dict[str, Callable[..., None]] = {
+            "pages": self._tell_pages,
+            "console": self._tell_desks,
+            "salles": self._tell_rooms,
+        }
+        told[what](*said)
+
+    def _missed(self) -> None:
+        """Something of the others may not have been heard: every page reads again."""
+        for conversation in list(self._pages):
+            self._tell_pages(conversation, REREAD, None)
+        self._tell_desks("change", {"conversation": None})
+        self._tell_rooms()
+
+    async def _tell_whose_often(self) -> None:
+        while True:
+            await asyncio.sleep(HERE)
+            self._tell_whose()
+
+    def work(self) -> list[Coroutine[Any, Any, None]]:
+        """What has to run for as long as the door is open."""
+        return [self.bus.speak(), self.bus.listen(self._hear, self._missed), self._tell_whose_often()]
 
     def changed(self, conversation: str) -> None:
         """Something of the conversation is new: the console, or the screen of its room, reads it again."""
@@ -250,43 +337,43 @@ class Door:
         else:
             self.tell_staff("change", {"conversation": conversation})
 
-    def tell_screens(self) -> None:
-        """Something of a workshop is new."""
-        for screen in self.screens:
-            screen.set()
-
     async def stream(self, conversation: str) -> AsyncIterator[dict[str, str]]:
         """The conversation so far, then each message as it comes, as server-sent events."""
-        page: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        page: asyncio.Queue[dict[str, Any]] = asyncio.Queue(QUEUED)
         self._pages[conversation].add(page)
-        self.changed(conversation)
+        self._came_or_went(conversation)
         try:
-            past = None
-            while past is None:
-                async with self.lock(conversation):
-                    while not page.empty():
-                        page.get_nowait()  # The history has it already.
-                    past = await self.history(conversation)
-                    holder = await run_in_threadpool(self.followup.holder, conversation)
-                if past is None:
-                    yield event_of("panne", {"texte": SAID["attente"]})
-                    await asyncio.sleep(RETRY)
-            if not await run_in_threadpool(self.records.is_open, conversation):
-                yield event_of("effacee", {"texte": SAID["effacee"]})
-                return
-            if not past:
-                self.send(conversation, OPENING, key="ouverture")  # It was lost while the guide was away.
-            yield event_of("historique", {"messages": past, "conseiller": holder[1] if holder else None})
             while True:
-                event = await page.get()
-                yield event_of(event["type"], event["data"])
-                if event["type"] == "effacee":
+                past = None
+                while past is None:
+                    with contextlib.suppress(Unavailable):
+                        async with self.lock(conversation):
+                            while not page.empty():
+                                page.get_nowait()  # The history has it already.
+                            past = await self.history(conversation)
+                            holder = await run_in_threadpool(self.followup.holder, conversation)
+                    if past is None:
+                        yield event_of("panne", {"texte": SAID["attente"]})
+                        await asyncio.sleep(RETRY)
+                if not await run_in_threadpool(self.records.is_open, conversation):
+                    yield event_of("effacee", {"texte": SAID["effacee"]})
                     return
+                if not past:
+                    self.send(conversation, OPENING, key="ouverture")  # It was lost while the guide was away.
+                yield event_of("historique", {"messages": past, "conseiller": holder[1] if holder else None})
+                while (event := await page.get())["type"] != REREAD:
+                    yield event_of(event["type"], event["data"])
+                    if event["type"] == "effacee":
+                        return
         finally:
             self._pages[conversation].discard(page)
             if not self._pages[conversation]:
                 del self._pages[conversation]
-            self.changed(conversation)
+            self._came_or_went(conversation)
+
+    def _came_or_went(self, conversation: str) -> None:
+        self._tell_whose()
+        self.changed(conversation)
 
     # ── Rasa ──
 
@@ -380,37 +467,43 @@ class Door:
             self._seen.remove((conversation, key))
 
     async def _exchange(self, conversation: str, text: str, title: str | None, key: str) -> None:
-        async with self.lock(conversation):
-            if not await self._is_open(conversation):
+        with logs.about(conversation):
+            try:
+                async with self.lock(conversation):
+                    await self._exchange_alone(conversation, text, title, key)
+            except Unavailable:
+                await self._lost(conversation, text, title, key)
+                await self.publish(conversation, "fin", {"cle": key})
+
+    async def _exchange_alone(self, conversation: str, text: str, title: str | None, key: str) -> None:
+        if not await self._is_open(conversation):
+            return
+        message = spoken(key, text, title)
+        if message:
+            await self.publish(conversation, "message", message)
+        said = message["texte"] if message else None
+        turn = Turn()
+        if await self._is_held(conversation):
+            if said is None or await self._leave(conversation, text, title, key):
+                await self.publish(conversation, "fin", {"cle": key})
                 return
-            if message := spoken(key, text, title):
-                await self.publish(conversation, "message", message)
-            said = message["texte"] if message else None
-            raw: list[dict[str, Any]] = []
-            answers: list[dict[str, Any]] = []
-            if await self._is_held(conversation):
-                if said is None or await self._leave(conversation, text, title, key):
-                    await self.publish(conversation, "fin", {"cle": key})
-                    return
-            else:
-                await self.publish(conversation, "attente", {})
-                try:
-                    raw = views.joined(await self.ask(conversation, text, title, key))
-                    raw = self._fitting(conversation, raw)
-                    answers = views.turn(key, raw, self.seal(conversation))
-                except httpx.ReadTimeout:
-                    answers = await self._late(conversation, key)
-                    raw = [{"text": m["texte"], "custom": m["donnees"]} for m in answers]
-            for answer in answers:
-                await self.publish(conversation, "message", answer)
-            if not answers:
-                self.forget(conversation, key)
-                lost = text if message and not title else ""  # What was typed goes back into the field.
-                failure = {"texte": SAID["indisponible"], "cle": key, "renvoyer": lost}
-                await self.publish(conversation, "panne", failure)
-            await self.publish(conversation, "fin", {"cle": key})
-            if answers:
-                await self._follow(conversation, said, typed=not title, answers=raw)
+        else:
+            await self.publish(conversation, "attente", {})
+            turn = await self.ask(conversation, text, title, key)
+        raw = self._fitting(conversation, turn.messages)
+        for answer in views.turn(key, raw, self.seal(conversation)):
+            await self.publish(conversation, "message", answer)
+        if not raw:
+            await self._lost(conversation, text, title, key)
+        await self.publish(conversation, "fin", {"cle": key})
+        if raw:
+            await self._follow(conversation, said, typed=not title, turn=turn)
+
+    async def _lost(self, conversation: str, text: str, title: str | None, key: str) -> None:
+        """Tell the pages that a message got no answer; what was typed goes back into the field."""
+        self.forget(conversation, key)
+        typed = text if spoken(key, text, title) and not title else ""
+        await self.publish(conversation, "panne", {"texte": SAID["indisponible"], "cle": key, "renvoyer": typed})
 
     async def _is_open(self, conversation: str) -> bool:
         """Whether it was not erased; where the database does not say, it is taken to be open."""
@@ -450,17 +543,16 @@ class Door:
         self.changed(conversation)
         return True
 
-    async def _follow(self, conversation: str, said: str | None, typed: bool, answers: list[dict[str, Any]]) -> None:
+    async def _follow(self, conversation: str, said: str | None, typed: bool, turn: Turn) -> None:
         """Let the console, or the room, follow a turn: what the visitor `said`, what the guide answered."""
         if is_workshop(conversation):
             await self._follow_in_room(conversation)
             return
         try:
-            question = await run_in_threadpool(self.followup.turn, conversation, said, answers)
-            kinds = [m["custom"].get("type") for m in answers if isinstance(m.get("custom"), dict)]
+            question = await run_in_threadpool(self.followup.turn, conversation, said, turn.messages)
+            kinds = [m["custom"].get("type") for m in turn.messages if isinstance(m.get("custom"), dict)]
             if said is not None and typed and "hors_sujet" in kinds:
-                found = ((await self.tracker(conversation)) or {}).get("latest_message") or {}
-                thought = views.first_thought(found)
+                thought = views.first_thought(turn.heard)
                 await run_in_threadpool(self.followup.add_not_understood, conversation, question, said, *thought)
         except SQLAlchemyError:
             logger.exception("a turn could not be followed")
@@ -502,32 +594,25 @@ class Door:
         except httpx.HTTPError:
             return False
 
-    async def _late(self, conversation: str, key: str) -> list[dict[str, Any]]:
-        """The answers of a turn that Rasa finishes after the time it was given, if it does."""
-        for _ in range(LATE):
-            past = await self.history(conversation) or []
-            if found := [m for m in past if m["de"] == "guide" and m["id"].startswith(f"{key}:")]:
-                return found
-            await asyncio.sleep(RETRY)
-        return []
-
-    async def ask(self, conversation: str, text: str, title: str | None, key: str) -> list[dict[str, Any]]:
-        """What the guide answers; nothing where it cannot be reached.
-
-        Raises:
-            httpx.ReadTimeout: it takes too long.
-        """
+    async def ask(self, conversation: str, text: str, title: str | None, key: str) -> Turn:
+        """What the guide answers; nothing where it cannot be reached, even when asked again."""
         metadata = {"cle": key, **({"titre": title} if title else {})}
         body = {"sender": conversation, "message": text, "metadata": metadata}
-        try:
-            answer = await self.rasa.post("/webhooks/rest/webhook", json=body)
-            found = answer.raise_for_status().json()
-            return found if isinstance(found, list) else []
-        except httpx.ReadTimeout:
-            raise
-        except (httpx.HTTPError, ValueError) as error:
-            logger.warning("rasa did not answer: %s", type(error).__name__)
-            return []
+        begun = time.monotonic()
+        for pause in (*AGAIN, None):
+            try:
+                answer = await self.rasa.post("/webhooks/porte/webhook", json=body, headers=self._pass)
+                found = answer.raise_for_status().json()
+                turn = Turn(list(found["messages"]), dict(found["entendu"]))
+                values = {"genre": "bouton" if title else "texte", "secondes": round(time.monotonic() - begun, 3)}
+                logger.info("turn", extra={"values": {**values, "messages": len(turn.messages)}})
+                return turn
+            except (httpx.HTTPError, LookupError, TypeError, ValueError) as error:
+                logger.warning("rasa did not answer: %s", type(error).__name__)
+                if pause is None:
+                    break
+                await asyncio.sleep(pause)
+        return Turn()
 
     async def erase(self, conversation: str, said: str = "effacee") -> None:
         """Erase the conversation everywhere, once what is under way is done; its pages are told why, by `said`."""
@@ -538,6 +623,15 @@ class Door:
             self.tell_screens()
         else:
             self.tell_staff("effacee", {"conversation": conversation})
+
+
+def tell(page: asyncio.Queue[dict[str, Any]], kind: str, data: Any) -> None:
+    """Let a page have an event; one that has too many waiting is told everything anew."""
+    if page.full():
+        while not page.empty():
+            page.get_nowait()
+        kind, data = REREAD, None
+    page.put_nowait({"type": kind, "data": data})
 
 
 def event_of(kind: str, data: Any) -> dict[str, str]:

@@ -6,31 +6,65 @@ Purpose, retention and way out of each kind are in `docs/donnees-personnelles.md
 from __future__ import annotations
 
 import hashlib
+import json
 import time
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
 
-from sqlalchemy import delete, func, inspect, select, update
+from sqlalchemy import Table, delete, func, inspect, or_, select, text, update
 from sqlalchemy.engine import Connection, Engine
 
-from actions.references import REFERENCES, engine
+from actions.references import METADATA, engine
 from web.tables import (
     AUDIT,
     CALL_BACKS,
     CODES,
     CONVERSATIONS,
     EVENTS,
-    NOT_UNDERSTOOD,
-    NOTES,
     OPINIONS,
     PARTICIPANTS,
     is_workshop,
+    moment,
     now,
 )
+
+BATCH = 20
+"""Conversations erased at once by the purge, which then lets others write."""
+PAUSE = 0.15
+"""Seconds that it leaves them: on SQLite, who waits looks every tenth of a second whether it is their turn."""
+LOCK = 2_026_111
+"""The name of the purge's lock, on PostgreSQL."""
+AGE = "ix_events_timestamp_sender_id"
+"""The index by which old events are found."""
+LATE = timedelta(hours=1)
+"""After so long, what is in a conversation that is not kept was written by a guide that was late."""
 
 
 def digest(code: str) -> str:
     """What is kept of a code."""
     return hashlib.sha256(code.encode()).hexdigest()
+
+
+def by_conversation() -> list[Table]:
+    """Every table that keeps something of a conversation, those first that refer to others."""
+    return [table for table in reversed(METADATA.sorted_tables) if "conversation" in table.c]
+
+
+def alone(connection: Connection) -> None:
+    """Let one process at a time go on, until its transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    elif connection.dialect.name == "sqlite":
+        connection.execute(text("BEGIN IMMEDIATE"))
+
+
+def written_late() -> Any:
+    """The door's conversations that were erased, and to which a guide that was late has added since, as a query."""
+    ours = or_(*[EVENTS.c.sender_id.like(f"{kind}-%") for kind in ("web", "tel")])
+    kept = select(CONVERSATIONS.c.conversation).where(CONVERSATIONS.c.conversation == EVENTS.c.sender_id).exists()
+    recent = EVENTS.c.timestamp.between((now() - timedelta(days=2)).timestamp(), (now() - LATE).timestamp())
+    return select(EVENTS.c.sender_id).distinct().where(ours, recent, ~kept)
 
 
 class Records:
@@ -60,36 +94,86 @@ class Records:
     def erase(self, conversation: str) -> None:
         """Remove all that was kept of a conversation: messages, answers, reference, opinion, contact details, code."""
         with self._engine.begin() as connection:
-            self._erase(connection, conversation)
+            self._erase(connection, [conversation])
             connection.execute(delete(CALL_BACKS).where(CALL_BACKS.c.conversation == conversation))
 
-    def _erase(self, connection: Connection, conversation: str) -> None:
+    def _erase(self, connection: Connection, conversations: Sequence[str]) -> None:
+        """Remove what every table keeps of them, but requests for a call back."""
         if inspect(connection).has_table(EVENTS.name):
-            connection.execute(delete(EVENTS).where(EVENTS.c.sender_id == conversation))
-        for kept in (REFERENCES, OPINIONS, CODES, NOTES, NOT_UNDERSTOOD, CONVERSATIONS, PARTICIPANTS):
-            connection.execute(delete(kept).where(kept.c.conversation == conversation))
-        # That something was done stays known; on which conversation does not.
-        connection.execute(update(AUDIT).where(AUDIT.c.conversation == conversation).values(conversation=None))
+            connection.execute(delete(EVENTS).where(EVENTS.c.sender_id.in_(conversations)))
+        for kept in by_conversation():
+            mine = kept.c.conversation.in_(conversations)
+            if kept is AUDIT:  # That something was done stays known; on which conversation does not.
+                connection.execute(update(AUDIT).where(mine).values(conversation=None))
+            elif kept is not CALL_BACKS:
+                connection.execute(delete(kept).where(mine))
+
+    def everything(self, conversation: str) -> dict[str, list[dict[str, Any]]]:
+        """All rows that are kept of a conversation, by the name of their table; Rasa's events, the oldest first."""
+        with self._engine.begin() as connection:
+            found = {
+                kept.name: [
+                    {name: moment(value) if isinstance(value, datetime) else value for name, value in row.items()}
+                    for row in connection.execute(select(kept).where(kept.c.conversation == conversation)).mappings()
+                ]
+                for kept in by_conversation()
+            }
+            found[EVENTS.name] = []
+            if inspect(connection).has_table(EVENTS.name):
+                query = select(EVENTS.c.data).where(EVENTS.c.sender_id == conversation).order_by(EVENTS.c.id)
+                found[EVENTS.name] = [json.loads(data) for data in connection.execute(query).scalars()]
+        return {name: rows for name, rows in found.items() if rows}
+
+    # ── retention ──
 
     def purge(self, days: int, contact_days: int = 3 * 365) -> int:
-        """Erase conversations silent for more than `days`; contacts are kept `contact_days`. Returns how many."""
-        limit = time.time() - days * 86_400
+        """Erase conversations silent for more than `days`; contacts are kept `contact_days`. Returns how many.
+
+        Several doors may do so at once, while people talk: a few conversations at a time, each by one door only.
+        """
+        limit = now() - timedelta(days=days)
+        begun = select(CONVERSATIONS.c.conversation).where(CONVERSATIONS.c.ouverte_le < limit)
         with self._engine.begin() as connection:
-            old: list[str] = []
-            spoken = set()
-            if inspect(connection).has_table(EVENTS.name):
-                silent = select(EVENTS.c.sender_id).group_by(EVENTS.c.sender_id)
-                old = list(connection.execute(silent.having(func.max(EVENTS.c.timestamp) < limit)).scalars())
-                spoken = set(connection.execute(silent).scalars())
-            begun = select(CONVERSATIONS.c.conversation).where(
-                CONVERSATIONS.c.ouverte_le < now() - timedelta(days=days)
-            )
-            old += [found for found in connection.execute(begun).scalars() if found not in spoken]
-            for conversation in old:
-                self._erase(connection, conversation)
+            spoken = inspect(connection).has_table(EVENTS.name)
+            if spoken:
+                self._index_events(connection)
+        with self._engine.begin() as connection:
+            found = set(connection.execute(begun).scalars())
+            if spoken:
+                old = select(EVENTS.c.sender_id).distinct().where(EVENTS.c.timestamp < limit.timestamp())
+                found.update(connection.execute(old).scalars())
+        names, erased = sorted(found), 0
+        for at in range(0, len(names), BATCH):
+            time.sleep(PAUSE if at else 0)
+            with self._engine.begin() as connection:
+                alone(connection)
+                silent = self._silent(connection, names[at : at + BATCH], limit, spoken)
+                self._erase(connection, silent)
+                erased += len(silent)
+        with self._engine.begin() as connection:
+            alone(connection)
             connection.execute(delete(CALL_BACKS).where(CALL_BACKS.c.consentement_le < now() - timedelta(contact_days)))
             connection.execute(delete(CODES).where(CODES.c.expire_le < now()))
-        return len(old)
+            if spoken:
+                self._erase(connection, list(connection.execute(written_late()).scalars()))
+        return erased
+
+    def _silent(self, connection: Connection, names: Sequence[str], limit: datetime, spoken: bool) -> list[str]:
+        """Those of `names` that are still kept, and of which nothing is more recent than `limit`."""
+        begun = CONVERSATIONS.c.ouverte_le
+        kept = select(CONVERSATIONS.c.conversation, begun).where(CONVERSATIONS.c.conversation.in_(names))
+        last = {name: moment(opened) for name, opened in connection.execute(kept)}
+        if spoken:
+            query = select(EVENTS.c.sender_id, func.max(EVENTS.c.timestamp)).where(EVENTS.c.sender_id.in_(names))
+            for name, at in connection.execute(query.group_by(EVENTS.c.sender_id)):
+                last[name] = datetime.fromtimestamp(at or 0, timezone.utc)
+        return [name for name, at in last.items() if at is not None and at < limit]
+
+    def _index_events(self, connection: Connection) -> None:
+        """Let the old among Rasa's events be found without reading all."""
+        if AGE not in {index["name"] for index in inspect(connection).get_indexes(EVENTS.name)}:
+            alone(connection)
+            connection.execute(text(f"CREATE INDEX IF NOT EXISTS {AGE} ON {EVENTS.name} (timestamp, sender_id)"))
 
     # ── what people leave ──
 

@@ -9,7 +9,6 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 from starlette.concurrency import run_in_threadpool
 
@@ -63,10 +62,7 @@ class Stage:
         async with self.door.lock(conversation):
             await self.must_exist(conversation)
             before, _ = await self.door.answers(conversation)
-            try:
-                raw = views.joined(await self.door.ask(conversation, text, title, secrets.token_hex(8)))
-            except httpx.ReadTimeout:
-                raw = []
+            raw = (await self.door.ask(conversation, text, title, secrets.token_hex(8))).messages
             found = await self.door.tracker(conversation)
             if not raw or found is None:
                 raise Refused(503, "guide_muet")

@@ -152,7 +152,7 @@ AUDIT = Table(
 )
 
 # Rasa's own table, as far as the door knows it.
-EVENTS = table("events", column("sender_id"), column("timestamp"))
+EVENTS = table("events", column("id"), column("sender_id"), column("timestamp"), column("data"))
 
 
 def is_workshop(conversation: str) -> bool:

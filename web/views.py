@@ -44,17 +44,6 @@ COMMANDS = {
 """What the widget's own buttons send; each has its title in `messages.yml`."""
 
 
-def joined(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """REST gives a text and its data apart: put them together again."""
-    out: list[dict[str, Any]] = []
-    for message in messages:
-        if "text" not in message and "custom" in message and out and "custom" not in out[-1]:
-            out[-1] = {**out[-1], "custom": message["custom"]}
-        else:
-            out.append(dict(message))
-    return out
-
-
 def turn(identifier: str, messages: list[dict[str, Any]], seal: Seal) -> list[dict[str, Any]]:
     """The guide's messages of one turn as the page gets them; the identifier of each is the same whenever it is read.
 

@@ -1,0 +1,52 @@
+"""The models that are kept (`make modeles`), and how a former one serves again (`make modele-precedent`).
+
+A model is named by the beginning of its fingerprint, a digest of what it was made from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from scripts import train
+from scripts.texts import say
+from web.tables import ZONE
+
+SHORT = 8
+"""Signs of a fingerprint that are shown."""
+
+
+def described(model: Path, made_from: str) -> dict[str, str]:
+    """What is said of a model."""
+    made = datetime.fromtimestamp(model.stat().st_mtime, ZONE)
+    return {"nom": made_from[:SHORT], "jour": f"{made:%d/%m/%Y %H:%M}", "mo": f"{model.stat().st_size / 1e6:.0f}"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--remettre", action="store_true", help="let a former one serve: the last, or that of --nom")
+    parser.add_argument("--nom", default="", help="how its fingerprint begins")
+    options = parser.parse_args()
+    present = (train.stamps() or [""])[0]
+    former = [model for model in train.kept() if model.name != f"{present}.tar.gz"]
+    if options.remettre:
+        chosen = next((model for model in former if model.name.startswith(options.nom)), None)
+        if chosen is None:
+            say("modele_aucun")
+            return 1
+        train.put_back(chosen)
+        say("modele_remis", **described(chosen, chosen.name))
+        return 0
+    if train.MODEL.exists():
+        say("modele_present", **described(train.MODEL, present))
+    for model in former:
+        say("modele_garde", **described(model, model.name))
+    if not former:
+        say("modele_aucun")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

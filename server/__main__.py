@@ -1,0 +1,51 @@
+"""The three processes of Bon Moment: `python -m server rasa run …` (Rasa's own command line), `python -m server
+actions …` (that of its action server), `python -m server porte` (the door, at `BON_MOMENT_HOTE`, `BON_MOMENT_PORT`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from web import logs
+
+
+def rasa() -> None:
+    """Rasa, with what this folder adds."""
+    from rasa.__main__ import main
+
+    from server import turn
+
+    turn.install()
+    main()
+
+
+def actions() -> None:
+    """Rasa's action server, whose own configuration of the logs would show what was said."""
+    from rasa_sdk.endpoint import create_argument_parser, run
+
+    given = create_argument_parser().parse_args()
+    run(given.actions, given.port, given.cors)
+
+
+def porte() -> None:
+    """The door."""
+    import uvicorn
+
+    uvicorn.run(
+        "web.app:create_app",
+        factory=True,
+        host=os.environ.get("BON_MOMENT_HOTE", "127.0.0.1"),
+        port=int(os.environ.get("BON_MOMENT_PORT", "8080")),
+        ws="none",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=2,
+    )
+
+
+if __name__ == "__main__":
+    start = {"rasa": rasa, "actions": actions, "porte": porte}[sys.argv.pop(1)]
+    logs.install()
+    start()
