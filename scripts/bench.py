@@ -1,50 +1,284 @@
-"""Times of a turn of the running guide (`make bench`): a button, a short answer, a long one. Figures, no judgement."""
+"""`make bench`: ours beside the assistant that Rasa's suggested pipeline and policies make of the same data.
+
+Both are started, asked and stopped in one run, one after the other, on this machine. The figures go to the terminal and
+to `docs/performance.md`, from the template beside this file; the parts of a turn to `docs/images/temps-d-un-tour.svg`.
+Figures only: nothing fails for being slow.
+"""
 
 from __future__ import annotations
 
-import secrets
+import argparse
+import asyncio
+import os
+import platform
+import re
+import shutil
 import statistics
 import sys
-import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
 
-import httpx
+import psutil
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from scripts.run import answers, configuration
+from scripts import bench_suggested, evaluate, train
+from scripts.bench_stacks import Stack, Started, ours, postgresql, running, suggested
+from scripts.bench_turns import (
+    MESSAGES,
+    Times,
+    at_rasa,
+    by_events,
+    by_length,
+    recorded,
+    through_door,
+    times,
+    turns_a_second,
+)
+from scripts.bench_suggested import ROUNDS
 from scripts.texts import say
 
-ROUNDS = 40
-MESSAGES = {
-    "bouton": '/repondre{"financement_actuel":"minoritaire"}',
-    "réponse courte": "environ 15 %",
-    "réponse longue": (
-        "Pour tout vous dire, une petite partie de nos recettes, disons une quinzaine de pour cent, vient d'un OPCO "
-        "quand un confrère nous sous-traite un groupe, et le reste est réglé directement par nos clients."
-    ),
-}
+HERE = Path(__file__).parent
+FOLDER = train.ROOT / "var" / "banc"
+PAGE = train.ROOT / "docs" / "performance.md"
+PICTURE = train.ROOT / "docs" / "images" / "temps-d-un-tour.svg"
+AT_ONCE = (1, 8, 64)
+"""Conversations that go on together."""
+PARTS = ("porte", "http", "base", "mots", "traits", "ecoute", "regles", "reseau", "actions", "rasa")
+"""Those of a turn, in the order in which they are shown."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How thoroughly it is measured: turns of each kind, seconds of each load, starts, and how far things grow."""
+
+    rounds: int = 60
+    seconds: float = 30
+    starts: int = 3
+    lengths: tuple[int, ...] = (10, 100, 1_000)
+    suggested_lengths: tuple[int, ...] = (10, 100)
+    events: tuple[int, ...] = (100, 10_000, 1_000_000)
+
+
+QUICK = Pace(rounds=10, seconds=6, starts=1, lengths=(10, 100), suggested_lengths=(10,), events=(100, 10_000))
+
+
+@dataclass
+class Measured:
+    """What one assistant needs. `starts`: seconds; `memory`: (RSS, PSS) of each process in megabytes; `training`:
+    seconds, None where it is not known; `lengths` and `events`: milliseconds of a turn.
+    """
+
+    starts: list[float] = field(default_factory=list)
+    turns: dict[str, Times] = field(default_factory=dict)
+    rates: dict[int, float] = field(default_factory=dict)
+    memory: dict[str, tuple[float, float]] = field(default_factory=dict)
+    lengths: dict[int, float] = field(default_factory=dict)
+    events: dict[int, float] = field(default_factory=dict)
+    training: float | None = None
+    heard: evaluate.Figures = field(default_factory=evaluate.Figures)
+
+    @property
+    def start(self) -> float:
+        """Seconds from the start to the first answer, the median."""
+        return statistics.median(self.starts)
+
+    @property
+    def held(self) -> float:
+        """Megabytes of all processes, what they share counted once."""
+        return sum(share for _, share in self.memory.values())
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure of ours against that of the suggested assistant. `ratio`: ours divided by its; kept up to `most`, or
+    from `least` on.
+    """
+
+    name: str
+    ratio: float
+    most: float = float("inf")
+    least: float = 0.0
+
+    @property
+    def is_kept(self) -> bool:
+        return self.least <= self.ratio <= self.most
+
+
+def goals(found: Mapping[str, Measured]) -> list[Goal]:
+    """What was asked of ours, in ratios of one run."""
+    usual, own = found["usuel"], found["bon_moment"]
+    return [
+        *(Goal(kind, own.turns[kind].p50 / usual.turns[kind].p50, most=1 / 4) for kind in MESSAGES),
+        *(Goal(f"debit_{count}", own.rates[count] / usual.rates[count], least=4) for count in AT_ONCE),
+        Goal("memoire", own.held / usual.held, most=1 / 2),
+        Goal("demarrage", own.start / usual.start, most=1 / 2),
+        # Above, not as good as.
+        Goal("juste", own.heard.rates["juste"] / max(usual.heard.rates["juste"], 0.1), least=1.000001),
+    ]
+
+
+def measure(stack: Stack, conversations: list[list[str]], pace: Pace, started: Started) -> Measured:
+    """Times, turns a second, then memory of a running assistant. `conversations` are filled by the first measured."""
+    found = Measured(starts=[started.seconds])
+    say("banc_tours")
+    found.turns = at_rasa(stack, pace.rounds)
+    if not conversations:
+        conversations += recorded(stack)
+    for count in AT_ONCE:
+        say("banc_debit", nombre=str(count))
+        found.rates[count] = asyncio.run(turns_a_second(stack, conversations, count, pace.seconds))
+    found.memory = started.memory()
+    return found
+
+
+def start_again(stacks: Sequence[Stack]) -> list[float]:
+    """Seconds that it takes to start each."""
+    found = []
+    for stack in stacks:
+        with running(stack, FOLDER, failed) as started:
+            found.append(started.seconds)
+    return found
+
+
+def failed(logs: str) -> None:
+    say("banc_echec", journal=logs)
+
+
+def parts_of(turns: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean milliseconds of each part over the turns that were neither quick nor slow: the middle half."""
+    ordered = sorted(turns, key=lambda turn: turn["total"])
+    middle = ordered[len(ordered) // 4 : max(1, len(ordered) - len(ordered) // 4)]
+    return {part: statistics.mean(turn.get(part, 0.0) for turn in middle) for part in ("total", *PARTS)}
+
+
+def trained_in(log: Path) -> float | None:
+    """Seconds between the first and the last moment that the log of a training names; None without such a log."""
+    if not log.exists():
+        return None
+    said = re.findall(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) ", log.read_text("utf-8", "replace"), re.MULTILINE)
+    moments = [datetime.fromisoformat(moment) for moment in said]
+    return (moments[-1] - moments[0]).total_seconds() if len(moments) > 1 else None
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on: processor, cores, memory in gigabytes, how busy it was before (mean load)."""
+    info = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.+)", info.read_text()) if info.exists() else None
+    return {
+        "processeur": named[1] if named else platform.processor(),
+        "coeurs": os.cpu_count(),
+        "memoire": psutil.virtual_memory().total / 2**30,
+        "charge": psutil.getloadavg()[0],
+    }
+
+
+def render(template: str, **values: Any) -> str:
+    """A page or a picture from its template, both of our own figures: there is nothing to escape."""
+    loader = FileSystemLoader(HERE)
+    environment = Environment(  # noqa: S701
+        loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    environment.filters |= {"nombre": number, "duree": duration}
+    return environment.get_template(template).render(**values)
+
+
+def number(value: float, digits: int = 0) -> str:
+    """A number as French writes it."""
+    return f"{value:,.{digits}f}".replace(",", "\u202f").replace(".", ",")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds, or minutes beyond two."""
+    if seconds is None:
+        return "?"
+    return f"{number(seconds)}\u00a0s" if seconds < 120 else f"{number(seconds / 60)}\u00a0min"
 
 
 def main() -> int:
-    env = configuration()
-    url = env["RASA_URL"]
-    if not answers(f"{url}/"):
-        say("bench_absent")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tours", type=int, default=ROUNDS, help="rounds of training of the suggested pipeline")
+    parser.add_argument("--rapide", action="store_true", help="fewer turns, shorter loads")
+    parser.add_argument("--entrainer", action="store_true", help="train both again, to time it")
+    options = parser.parse_args()
+    pace = QUICK if options.rapide else Pace()
+    where = machine()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    if options.entrainer:
+        (bench_suggested.KEPT / "empreinte").unlink(missing_ok=True)
+        shutil.rmtree(bench_suggested.KEPT / "cache", ignore_errors=True)
+        shutil.rmtree(train.ROOT / ".rasa", ignore_errors=True)
+        train.STAMP.unlink(missing_ok=True)
+    if train.main() != 0:
         return 1
-    print(f"{'tour':16s} {'p50':>8s} {'p95':>8s}   (ms, {ROUNDS} tours, une conversation à la fois, au port de Rasa)")
-    with httpx.Client(base_url=url, timeout=60) as client:
+    bench_suggested.ready(evaluate.flat_examples(), options.tours)
+    conversations: list[list[str]] = []
+    found: dict[str, Measured] = {}
 
-        def turn(sender: str, message: str) -> float:
-            start = time.perf_counter()
-            client.post("/webhooks/rest/webhook", json={"sender": sender, "message": message}).raise_for_status()
-            return 1000 * (time.perf_counter() - start)
+    say("banc_assistant", nom="Bon Moment")
+    own = ours(FOLDER)
+    with running(own, FOLDER, failed) as started:
+        found["bon_moment"] = measure(own, conversations, pace, started)
+        say("banc_porte")
+        door = asyncio.run(through_door(own, pace.rounds))
+        say("banc_grandir")
+        found["bon_moment"].lengths = by_length(own, pace.lengths)
+        found["bon_moment"].events = by_events(own, pace.events)
+    with postgresql() as url:
+        in_postgresql: dict[int, float] = {}
+        if url:
+            say("banc_postgresql")
+            stack = ours(FOLDER, database=url)
+            with running(stack, FOLDER, failed):
+                in_postgresql = by_events(stack, pace.events)
+    say("banc_parts")
+    watched = FOLDER / "temps.jsonl"
+    stack = ours(FOLDER, database=f"sqlite:///{FOLDER / 'parts.db'}", watched=watched)
+    with running(stack, FOLDER, failed):
+        each = asyncio.run(through_door(stack, pace.rounds, watched))
+    parts = {kind: parts_of(turns) for kind, turns in each.items()}
 
-        for name, message in MESSAGES.items():
-            times = []
-            for _ in range(ROUNDS):
-                sender = "bench-" + secrets.token_hex(8)
-                turn(sender, '/repondre{"statut_qualiopi":"non_certifie"}')
-                times.append(turn(sender, message))
-            times.sort()
-            print(f"{name:16s} {statistics.median(times):8.1f} {times[int(len(times) * 0.95)]:8.1f}")
+    say("banc_assistant", nom="Rasa")
+    usual = suggested(FOLDER)
+    with running(usual, FOLDER, failed) as started:
+        found["usuel"] = measure(usual, conversations, pace, started)
+        say("banc_grandir")
+        found["usuel"].lengths = by_length(usual, pace.suggested_lengths)
+    say("banc_demarrages")
+    found["bon_moment"].starts += start_again([ours(FOLDER) for _ in range(pace.starts - 1)])
+    found["usuel"].starts += start_again([suggested(FOLDER) for _ in range(pace.starts - 1)])
+
+    found["usuel"].training = trained_in(bench_suggested.LOG)
+    found["bon_moment"].training = trained_in(train.LOG)
+    for name, hearer in (("bon_moment", evaluate.ours), ("usuel", lambda: evaluate.suggested(options.tours))):
+        say("evaluation_mesure", chaine=name)
+        found[name].heard = evaluate.measure(hearer())
+
+    values = {
+        "found": found,
+        "door": {kind: times([turn["total"] for turn in turns]) for kind, turns in door.items()},
+        "parts": parts,
+        "in_postgresql": in_postgresql,
+        "goals": goals(found),
+        "kinds": tuple(MESSAGES),
+        "at_once": AT_ONCE,
+        "pace": pace,
+        "quick": options.rapide,
+        "rounds": options.tours,
+        "usual_rounds": ROUNDS,
+        "conversations": len(conversations),
+        "machine": where,
+        "day": date.today(),
+    }
+    page = render("performance.md.j2", **values)
+    print(page)
+    PAGE.write_text(page, "utf-8")
+    PICTURE.write_text(render("temps-d-un-tour.svg.j2", parts=parts, order=PARTS), "utf-8")
+    say("banc_page", page=str(PAGE.relative_to(train.ROOT)), image=str(PICTURE.relative_to(train.ROOT)))
+    shutil.rmtree(FOLDER, ignore_errors=True)
     return 0
 
 

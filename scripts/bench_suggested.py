@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,8 +23,7 @@ from scripts.texts import say
 
 KEPT = train.ROOT / "var" / "evaluation"
 MODEL = KEPT / "usuel.tar.gz"
-SECONDS = KEPT / "secondes"
-"""How long its training took."""
+LOG = KEPT / "entrainement.log"
 PIPELINE = Path(__file__).with_name("pipeline_usuel.yml")
 ROUNDS = 100
 """How often the suggested pipeline goes over the examples, by Rasa's template (`pipeline_usuel.yml`)."""
@@ -105,15 +103,13 @@ def ready(examples: Iterable[tuple[str, str]], rounds: int) -> Path:
     if MODEL.exists() and stamp.exists() and stamp.read_text() == made_from:
         return MODEL
     say("evaluation_usuel")
-    begun = time.monotonic()
     command = [sys.executable, "-m", "rasa", "train", "--fixed-model-name", "usuel", "--out", str(KEPT)]
     command += ["--config", str(config), "--domain", str(KEPT / "domain.yml"), "--skip-validation"]
     command += ["--data", str(KEPT / "nlu.yml"), str(KEPT / "rules.yml")]
-    with (KEPT / "entrainement.log").open("w") as log:
+    with LOG.open("w") as log:
         environment = {**os.environ, "RASA_CACHE_DIRECTORY": str(KEPT / "cache"), "PYTHONPATH": str(train.ROOT)}
         done = subprocess.run(command, cwd=KEPT, env=environment, stdout=log, stderr=subprocess.STDOUT)
     if done.returncode != 0 or not MODEL.exists():
-        raise RuntimeError(f"the suggested pipeline could not be trained ({KEPT / 'entrainement.log'})")
-    SECONDS.write_text(f"{time.monotonic() - begun:.0f}")
+        raise RuntimeError(f"the suggested pipeline could not be trained ({LOG})")
     stamp.write_text(made_from)
     return MODEL

@@ -47,7 +47,7 @@ def check(env: Mapping[str, str], with_door: bool = True) -> None:
     """
     endpoints = ROOT / env.get("RASA_ENDPOINTS", "endpoints.yml")
     readable([ROOT / "config.yml", ROOT / "domain.yml", endpoints, ROOT / "credentials.yml"])
-    readable(sorted((ROOT / "web").glob("*.yml")))
+    readable(ROOT / "web" / f"{name}.yml" for name in ("messages", "console", "atelier", "epellation"))
     check_settings(env)
     check_ports(env, with_door)
     check_database(env["DATABASE_URL"])
@@ -94,10 +94,10 @@ def read_secrets(file: Path) -> dict[str, str]:
         raise Fault("secrets_illisibles", fichier=name, ligne="?") from None
     found = {}
     for number, line in enumerate(lines, 1):
-        variable, equals, value = line.strip().partition("=")
-        if not variable or variable.startswith("#"):
+        variable, _, value = line.strip().partition("=")
+        if not line.strip() or line.startswith("#"):
             continue
-        if not equals or not value or not variable.isidentifier():
+        if not value or not variable.isidentifier():
             raise Fault("secrets_illisibles", fichier=name, ligne=str(number))
         found[variable] = value
     return found

@@ -53,6 +53,8 @@ MUTE = 120.0
 LOOK = 0.5
 """Seconds between two looks at the processes; `HEAR`, between two questions to a service that is well."""
 HEAR = 10.0
+ASK = 10.0
+"""Seconds that a service has to answer such a question: the door itself asks the others for five."""
 
 
 @dataclass(frozen=True)
@@ -123,14 +125,14 @@ def services(env: Mapping[str, str], with_door: bool = True) -> list[Service]:
         Service("rasa", rasa, f"{env['RASA_URL']}/status?token={env['RASA_TOKEN']}"),
     ]
     if with_door:
-        found.append(Service("porte", door, f"http://127.0.0.1:{env['BON_MOMENT_PORT']}/sante"))
+        found.append(Service("porte", door, f"http://127.0.0.1:{env['BON_MOMENT_PORT']}/health/ready"))
     return found
 
 
 def status(address: str) -> int | None:
     """The HTTP status that `address` answers; None where it does not answer."""
     try:
-        return httpx.get(address, timeout=5).status_code
+        return httpx.get(address, timeout=ASK).status_code
     except httpx.HTTPError:
         return None
 

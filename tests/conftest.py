@@ -56,7 +56,8 @@ def running(database: str, logs: Path = run.LOGS) -> Iterator[Guide]:
     ports = {name: free_port() for name in ("BON_MOMENT_PORT", "RASA_PORT", "ACTIONS_PORT")}
     site = f"http://127.0.0.1:{free_port()}"
     changes = {"DATABASE_URL": database, "BON_MOMENT_DATE": "2026-11-23", "BON_MOMENT_ORIGINES": site}
-    changes["BON_MOMENT_OUVERTURES_PAR_MINUTE"] = "1000"  # All the tests come from one address.
+    for limit in ("OUVERTURES", "REQUETES", "MESSAGES"):  # All the tests come from one address.
+        changes[f"BON_MOMENT_{limit}_PAR_MINUTE"] = "100000"
     env = configuration({**os.environ, **ports, **changes})
     supervisor = Supervisor(env)
     try:

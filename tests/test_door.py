@@ -499,7 +499,7 @@ async def test_only_sites_of_ours_may_frame_the_whole_page(visitor: Visitor) -> 
     assert "x-frame-options" not in headers
 
 
-@pytest.mark.parametrize("path", ["/", "/widget/fenetre.html", "/nulle-part", "/sante", "/api/conversation"])
+@pytest.mark.parametrize("path", ["/", "/widget/fenetre.html", "/nulle-part", "/health", "/api/conversation"])
 async def test_nothing_else_may_be_framed(visitor: Visitor, path: str) -> None:
     headers = (await visitor.client.get(path)).headers
     assert headers["content-security-policy"].endswith("frame-ancestors 'none'")
@@ -1048,10 +1048,11 @@ async def test_an_unknown_page_or_method_is_said_in_french(
 
 
 async def test_health_tells_whether_the_guide_is_there(visitor: Visitor) -> None:
-    assert (await visitor.client.get("/sante")).json() == {"porte": True, "guide": True}
+    assert (await visitor.client.get("/health")).json() == {"live": True, "ready": True, "rasa": True, "database": True}
     visitor.rasa.down = True
-    answer = await visitor.client.get("/sante")
-    assert answer.status_code == 503 and answer.json() == {"porte": True, "guide": False}
+    answer = await visitor.client.get("/health")
+    assert (answer.status_code, answer.json()["ready"], answer.json()["rasa"]) == (503, False, False)
+    assert (await visitor.client.get("/health/live")).json() == {"live": True}
 
 
 # ── settings ──
@@ -1148,7 +1149,7 @@ async def test_no_token_nor_origin_makes_the_door_fail(tireless: Visitor, token:
 @_fuzzed
 async def test_no_method_makes_the_door_fail(tireless: Visitor, method: str, body: bytes) -> None:
     await tireless.arrive()
-    paths = {path for _, path in private_endpoints(tireless.app)} | {"/", "/conversation", "/sante", *WIDGET}
+    paths = {path for _, path in private_endpoints(tireless.app)} | {"/", "/conversation", "/health", *WIDGET}
     for path in paths | {"/static/site.css", "/static/", "/nulle-part"}:
         # With a token, the events would never end.
         client = tireless.another().client if path == "/api/evenements" else tireless.client

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from actions.diagnostic import SLOTS
 from nlu.component import encoder
 from nlu.ear import Ear
 from nlu.encoder import Array
-from nlu.lessons import NON, Example, hold_open, join, lesson, lessons, spoil
-from nlu.network import Learning, Network
+from nlu.lessons import NON, Example, Learning, hold_open, join, lesson, lessons, spoil
+from nlu.network import Network
+from nlu.reader import Reader, inputs
 from tests.test_ear import TODAY
 
 TEXTS = [
@@ -36,7 +38,7 @@ def test_the_encoder_cuts_words_and_weighs_them_as_its_own_package_does() -> Non
     ours = Network(encoder(), ["a"], Learning(layers=12, frozen=12))
     for text in TEXTS:
         pieces = encoder().pieces(text)
-        x, _ = ours._inputs([pieces])
+        x, _ = inputs(encoder(), [pieces])
         assert x.shape[1] == theirs.token_count(text, is_query=True)
         x = ours._normal(x + ours._position[: x.shape[1]] + ours._kind, ours._scale, ours._shift)
         for weights in ours._lower:
@@ -106,3 +108,19 @@ def test_what_is_learnt_is_heard_kept_and_taken_back(tmp_path: Path) -> None:
     ear.save(tmp_path)
     again = Ear(encoder(), no_vectors).restore(tmp_path)
     assert again.hear("quelle météo", TODAY) == ear.hear("quelle météo", TODAY)
+
+
+def test_what_is_exported_reads_as_the_network_itself_does() -> None:
+    network = Network(encoder(), ["a", "b"], Learning(layers=2, frozen=1))
+    reader = Reader(encoder(), ["a", "b"], network.export())
+    for text, slot in ((TEXTS[0], "echeance"), (TEXTS[2], None), ("long " * 300, "ambition")):
+        x, there = inputs(encoder(), [encoder().pieces(text)])
+        scores, labels = network(x, there, np.array([1 + SLOTS.index(slot) if slot else 0]))
+        read = reader.read(text, slot)
+        assert np.allclose(read.labels, tf.nn.softmax(labels[0]), atol=1e-5)
+        assert np.allclose(read.values, tf.nn.softmax(scores[0]), atol=1e-5)
+
+
+def test_what_is_no_network_is_refused() -> None:
+    with pytest.raises(ValueError):
+        Reader(encoder(), ["a"], b"rien de tel")

@@ -17,29 +17,41 @@ from urllib.parse import urlsplit
 import httpx
 import segno
 from sqlalchemy.exc import SQLAlchemyError
-from sse_starlette.sse import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web import console, logs, views, workshop
+from web import console, views, workshop
 from web.accounts import Accounts
 from web.bus import Unavailable
 from web.desk import Desk
 from web.door import Door, Refused, clean, command
 from web.followup import FollowUp
+from web.guard import (
+    Faults,
+    Guard,
+    Limits,
+    SitesOfOurs,
+    Stream,
+    Streams,
+    failure,
+    gone,
+    http_error,
+    limit,
+    refused,
+    unavailable,
+)
+from web.health import health_routes
 from web.records import Records
 from web.rooms import Rooms
-from web.session import SPACES, door_of
+from web.session import client_of, door_of
 from web.settings import Settings
 from web.views import SAID
 
@@ -49,11 +61,6 @@ LONGEST_ADDRESS = 500
 MOST_STREAMS = 12
 """Pages that may listen to one conversation at once."""
 logger = logging.getLogger("bon_moment.door")
-
-
-def client_of(request: Request) -> str:
-    """The address that asks."""
-    return request.client.host if request.client else "?"
 
 
 def is_ours(origin: str, request: Request) -> bool:
@@ -138,11 +145,9 @@ async def open_conversation(request: Request) -> Response:
     door = door_of(request)
     code = (await body_of(request)).get("code")
     if code is not None:
-        if not door.codes.allows(client_of(request)):
-            raise Refused(429, "trop_vite")
+        limit(door.codes, client_of(request))
         return JSONResponse({"jeton": door.token_of(await door.use_code(str(code)[:100]))})
-    if not door.openings.allows(client_of(request)):
-        raise Refused(429, "trop_vite")
+    limit(door.openings, client_of(request))
     return JSONResponse({"jeton": door.token_of(await door.begin())}, status_code=201)
 
 
@@ -161,8 +166,8 @@ async def post_message(request: Request) -> Response:
     door = door_of(request)
     conversation = await conversation_of(request)
     body = await body_of(request)
-    if not door.messages.allows(conversation):
-        raise Refused(429, "trop_vite")
+    limit(door.messages, conversation)
+    limit(door.messages_of_address, client_of(request))
     title: str | None = None
     if body.get("choix"):
         text, title = door.opened(conversation, str(body["choix"]))
@@ -188,7 +193,7 @@ async def events(request: Request) -> Response:
         return Response(media_type="text/event-stream")
     if door_of(request).listeners(conversation) >= MOST_STREAMS:
         raise Refused(429, "trop_de_pages")
-    return EventSourceResponse(door_of(request).stream(conversation), ping=15)
+    return Stream(request, door_of(request).stream(conversation))
 
 
 async def typing(request: Request) -> Response:
@@ -221,8 +226,7 @@ async def resume_code(request: Request) -> Response:
     page = str((await body_of(request)).get("adresse") or "")
     if len(page) > LONGEST_ADDRESS or not page.isascii() or not is_ours(page, request):
         raise Refused(400, "adresse_inconnue")
-    if not door.messages.allows(conversation):
-        raise Refused(429, "trop_vite")
+    limit(door.messages, conversation)
     code = await door.new_code(conversation)
     link = f"{page.partition('#')[0]}#bon-moment={code}"
     rows = ["".join(map(str, row)) for row in segno.make_qr(link, error="m").matrix]
@@ -249,8 +253,7 @@ async def verdict_of(request: Request) -> tuple[str, dict[str, str | None], str]
 async def document(request: Request) -> Response:
     """The verdict to keep, as a PDF."""
     conversation, given, reference = await verdict_of(request)
-    if not door_of(request).messages.allows(conversation):
-        raise Refused(429, "trop_vite")
+    limit(door_of(request).messages, conversation)
     return await console.bilan_to_keep(given, reference)
 
 
@@ -265,8 +268,7 @@ async def call_back(request: Request) -> Response:
         said = {field: SAID[fault] for field, fault in faults.items()}
         first = next(iter(faults.values()))
         return JSONResponse({"erreur": first, "texte": SAID[first], "fautes": said}, status_code=400)
-    if not door.messages.allows(conversation):
-        raise Refused(429, "trop_vite")
+    limit(door.messages, conversation)
     await verdict_of(request)
     await door.add_call_back(conversation, name, reach, message)
     return JSONResponse({"texte": SAID["rappel_note"]}, status_code=201)
@@ -279,8 +281,7 @@ async def opinion(request: Request) -> Response:
     conversation, given, _ = await verdict_of(request)
     if not isinstance(useful, bool):
         raise Refused(400, "avis_illisible")
-    if not door.messages.allows(conversation):
-        raise Refused(429, "trop_vite")
+    limit(door.messages, conversation)
     await door.keep(conversation, door.records.set_opinion, views.verdict_key(given), useful)
     return JSONResponse({"texte": SAID["avis_note"]}, status_code=201)
 
@@ -296,120 +297,6 @@ async def join_room(request: Request) -> Response:
 async def room_asks(request: Request) -> Response:
     """What the room is asked now."""
     return await workshop.my_place(request, await conversation_of(request))
-
-
-async def health(request: Request) -> Response:
-    """Whether the door is live and the guide behind it ready."""
-    try:
-        ready = (await door_of(request).rasa.get("/", timeout=5)).is_success
-    except httpx.HTTPError:
-        ready = False
-    return JSONResponse({"porte": True, "guide": ready}, status_code=200 if ready else 503)
-
-
-# ── around every request ──
-
-
-class Guard:
-    """Headers on every answer, and a limit on the size of what is sent. Only the whole page may be put in a frame."""
-
-    HEADERS = {
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    }
-    POLICY = (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors "
-    )
-    CACHED = ("/static/", "/widget/", "/widget.js")
-
-    def __init__(self, app: ASGIApp, largest_body: int, origins: tuple[str, ...]) -> None:
-        self.app = app
-        self.largest_body = largest_body
-        self.framers = " ".join(("'self'", *origins))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        received = 0
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.largest_body:
-                raise Refused(413, "trop_gros")
-            return message
-
-        async def dressed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                framed = scope["path"] == "/conversation"
-                headers = dict(self.HEADERS)
-                headers["Content-Security-Policy"] = self.POLICY + (self.framers if framed else "'none'")
-                headers["Cache-Control"] = "no-cache" if scope["path"].startswith(self.CACHED) else "no-store"
-                headers |= {} if framed else {"X-Frame-Options": "DENY"}
-                pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-                message["headers"] = [*message.get("headers", []), *pairs]
-            await send(message)
-
-        if "\0" in scope["path"]:
-            answer = await http_error(Request(scope), HTTPException(404))
-            await answer(scope, receive, dressed)
-            return
-        await self.app(scope, limited, dressed)
-
-
-class Faults:
-    """A fault of ours, answered in French inside the headers of every answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def watched(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched)
-        except Exception as error:
-            if scope["type"] != "http" or begun:
-                raise
-            await (await failure(Request(scope), error))(scope, receive, send)
-
-
-async def refused(request: Request, error: Exception) -> Response:
-    """A refusal, in French."""
-    assert isinstance(error, Refused)
-    for space in SPACES:
-        if space.has(request):
-            return space.refused(request, error)
-    return JSONResponse({"erreur": error.said, "texte": SAID[error.said]}, status_code=error.status)
-
-
-async def http_error(request: Request, error: Exception) -> Response:
-    """An unknown page or method, in French."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    answer = await refused(request, Refused(status, "page_inconnue"))
-    answer.headers.update(getattr(error, "headers", None) or {})
-    return answer
-
-
-async def unavailable(request: Request, error: Exception) -> Response:
-    """The database, or what the doors share, does not answer: said in French; nothing was kept of the request."""
-    logger.error("not available: %s", logs.chain(error))
-    return await refused(request, Refused(503, "attente"))
-
-
-async def failure(request: Request, error: Exception) -> Response:
-    """A fault of ours: logged without the message's text, said in French."""
-    logger.exception("unexpected failure on %s", request.url.path)
-    return await refused(request, Refused(500, "panne"))
 
 
 def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None = None) -> Starlette:
@@ -464,7 +351,7 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
             Route("/api/bilan.pdf", document),
             Route("/api/rappel", call_back, methods=["POST"]),
             Route("/api/avis", opinion, methods=["POST"]),
-            Route("/sante", health),
+            *health_routes(),
             Route("/api/salle", join_room, methods=["POST"]),
             Route("/api/salle", room_asks, methods=["GET"]),
             *console.console_routes(),
@@ -472,23 +359,26 @@ def create_app(settings: Settings | None = None, rasa: httpx.AsyncClient | None 
         ],
         middleware=[
             Middleware(GZipMiddleware),
-            Middleware(Guard, largest_body=chosen.largest_body, origins=chosen.origins),
+            Middleware(Guard, origins=chosen.origins),
             Middleware(
-                CORSMiddleware,
+                SitesOfOurs,
                 allow_origins=chosen.origins,
                 allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["Authorization", "Content-Type"],
                 expose_headers=["Content-Disposition"],
             ),
             Middleware(Faults),
+            Middleware(Limits, settings=chosen),
         ],
         exception_handlers={
             Refused: refused,
             HTTPException: http_error,
             SQLAlchemyError: unavailable,
             Unavailable: unavailable,
+            ClientDisconnect: gone,
             Exception: failure,
         },
     )
+    app.state.streams = Streams(chosen)
     app.state.templates = Jinja2Templates(directory=HERE / "templates")
     return app

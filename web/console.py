@@ -14,7 +14,6 @@ from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from sse_starlette.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -27,6 +26,7 @@ from web.accounts import Account
 from web.bilan import bilan
 from web.door import Refused, clean
 from web.followup import CALL_BACK_STATES, ISSUES, STATES, FollowUp
+from web.guard import Stream
 from web.session import CONSOLE, Endpoint, accounts_of, csrf_of, desk_of, done, door_of, form_of, token_of
 from web.views import SAID
 
@@ -377,7 +377,7 @@ async def events(request: Request, account: Account) -> Response:
     async def still() -> bool:
         return await run_in_threadpool(accounts_of(request).account_of, token) is not None
 
-    return EventSourceResponse(desk_of(request).stream(account, still), ping=15)
+    return Stream(request, desk_of(request).stream(account, still))
 
 
 # ── what is sent from the pages of a conversation ──

@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from actions.references import ALPHABET
-from web import logs, views
+from web import logs, metrics, views
 from web.bus import Bus, Locks, Unavailable, connect
 from web.followup import FollowUp, call_back_words
 from web.records import Records
@@ -77,38 +77,45 @@ class Turn:
     messages: list[dict[str, Any]] = field(default_factory=list)
     heard: dict[str, Any] = field(default_factory=dict)
 
+    def kinds(self) -> list[Any]:
+        """The types of what is shown: `question`, `verdict`…"""
+        return [m["custom"].get("type") for m in self.messages if isinstance(m.get("custom"), dict)]
+
 
 class Rate:
-    """At most `limit` events in `seconds`, a minute by default, for each key."""
+    """At most `limit` events at once for each key, and as many again in `seconds`, a minute by default, evenly."""
 
     def __init__(self, limit: int, seconds: float = 60) -> None:
         self.limit = limit
         self.seconds = seconds
-        self._times: dict[str, deque[float]] = defaultdict(deque)
+        self._due: dict[str, float] = {}
+        """By key, when none of its events counts any more."""
+        self._most = 10_000
+
+    def wait(self, key: str) -> float:
+        """Seconds until one more event is allowed."""
+        spare = self.seconds * (1 - 1 / self.limit)
+        return max(0.0, self._due.get(key, 0.0) - time.monotonic() - spare)
 
     def is_full(self, key: str) -> bool:
         """Whether no more events are allowed now."""
-        now = time.monotonic()
-        times = self._times[key]
-        while times and now - times[0] > self.seconds:
-            times.popleft()
-        return len(times) >= self.limit
+        return self.wait(key) > 1e-6  # What rounding leaves.
 
     def allows(self, key: str) -> bool:
         """Whether one more event is allowed now; if so, it is counted."""
         if self.is_full(key):
             return False
         now = time.monotonic()
-        self._times[key].append(now)
-        if len(self._times) > 10_000:
-            recent = {k: t for k, t in self._times.items() if t and now - t[-1] <= self.seconds}
-            self._times = defaultdict(deque, recent)
+        self._due[key] = max(now, self._due.get(key, now)) + self.seconds / self.limit
+        if len(self._due) > self._most:
+            self._due = {one: due for one, due in self._due.items() if due > now}
+            self._most = max(10_000, 2 * len(self._due))
         return True
 
     def give_back(self, key: str) -> None:
         """The last event counted for `key` was none."""
-        if self._times[key]:
-            self._times[key].pop()
+        if key in self._due:
+            self._due[key] -= self.seconds / self.limit
 
 
 class Door:
@@ -123,6 +130,7 @@ class Door:
         self.followup = followup
         self.rooms = rooms
         self.messages = Rate(settings.messages_per_minute)
+        self.messages_of_address = Rate(settings.messages_per_address)
         self.openings = Rate(settings.conversations_per_minute)
         self.codes = Rate(settings.codes_per_minute)
         self.typings = Rate(settings.messages_per_minute)
@@ -168,6 +176,7 @@ class Door:
         """Open a conversation, whose identifier nobody can guess; the first question is asked in the background."""
         conversation = "web-" + secrets.token_hex(16)
         await run_in_threadpool(self.records.open, conversation)
+        metrics.OPENED.labels("web").inc()
         self.send(conversation, OPENING, key="ouverture")
         return conversation
 
@@ -180,6 +189,7 @@ class Door:
         conversation = WORKSHOP + secrets.token_hex(16)
         if not await run_in_threadpool(self.rooms.join, conversation, code):
             raise Refused(409, "salle_terminee")
+        metrics.OPENED.labels("atelier").inc()
         self.send(conversation, OPENING, key="ouverture")
         return conversation
 
@@ -386,6 +396,7 @@ class Door:
             )
             found = answer.raise_for_status().json()
         except (httpx.HTTPError, ValueError):
+            metrics.RASA_FAILURES.inc()
             return None
         return found if isinstance(found, dict) else None
 
@@ -501,6 +512,7 @@ class Door:
 
     async def _lost(self, conversation: str, text: str, title: str | None, key: str) -> None:
         """Tell the pages that a message got no answer; what was typed goes back into the field."""
+        metrics.LOST.inc()
         self.forget(conversation, key)
         typed = text if spoken(key, text, title) and not title else ""
         await self.publish(conversation, "panne", {"texte": SAID["indisponible"], "cle": key, "renvoyer": typed})
@@ -550,8 +562,7 @@ class Door:
             return
         try:
             question = await run_in_threadpool(self.followup.turn, conversation, said, turn.messages)
-            kinds = [m["custom"].get("type") for m in turn.messages if isinstance(m.get("custom"), dict)]
-            if said is not None and typed and "hors_sujet" in kinds:
+            if said is not None and typed and "hors_sujet" in turn.kinds():
                 thought = views.first_thought(turn.heard)
                 await run_in_threadpool(self.followup.add_not_understood, conversation, question, said, *thought)
         except SQLAlchemyError:
@@ -584,6 +595,7 @@ class Door:
             )
             return answer.is_success
         except (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError):
+            metrics.RASA_FAILURES.inc()
             keys = {event["metadata"]["cle"] for event in events if "metadata" in event}
             for _ in range(LATE if keys else 0):
                 kept = ((await self.tracker(conversation, "ALL")) or {}).get("events") or []
@@ -592,6 +604,7 @@ class Door:
                 await asyncio.sleep(RETRY)
             return False
         except httpx.HTTPError:
+            metrics.RASA_FAILURES.inc()
             return False
 
     async def ask(self, conversation: str, text: str, title: str | None, key: str) -> Turn:
@@ -604,10 +617,14 @@ class Door:
                 answer = await self.rasa.post("/webhooks/porte/webhook", json=body, headers=self._pass)
                 found = answer.raise_for_status().json()
                 turn = Turn(list(found["messages"]), dict(found["entendu"]))
-                values = {"genre": "bouton" if title else "texte", "secondes": round(time.monotonic() - begun, 3)}
-                logger.info("turn", extra={"values": {**values, "messages": len(turn.messages)}})
+                kind, seconds = "bouton" if title else "texte", time.monotonic() - begun
+                metrics.TURNS.labels(kind).observe(seconds)
+                metrics.VERDICTS.inc(turn.kinds().count("verdict"))
+                values = {"genre": kind, "secondes": round(seconds, 3), "messages": len(turn.messages)}
+                logger.info("turn", extra={"values": values})
                 return turn
             except (httpx.HTTPError, LookupError, TypeError, ValueError) as error:
+                metrics.RASA_FAILURES.inc()
                 logger.warning("rasa did not answer: %s", type(error).__name__)
                 if pause is None:
                     break

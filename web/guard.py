@@ -35,25 +35,41 @@ WAIT = {429: 60, 503: 5}
 logger = logging.getLogger("bon_moment.door")
 
 
-class Guard:
-    """Headers on every answer. Only the whole page may be put in a frame; only the widget's files serve other sites."""
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors "
+)
+WIDGET = ("/static/", "/widget/", "/widget.js")
+"""What may be kept by browsers, and used by the pages of other sites."""
+ONLY_TLS = "max-age=31536000"
 
-    HEADERS = {
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-        "Cross-Origin-Opener-Policy": "same-origin",
-    }
-    POLICY = (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors "
-    )
-    CACHED = ("/static/", "/widget/", "/widget.js")
-    TLS_ONLY = "max-age=31536000"
+
+def headers(path: str, scheme: str, origins: tuple[str, ...] = ()) -> list[tuple[bytes, bytes]]:
+    """Those of every answer to a request for `path`. Only the whole page may be put in a frame, by `origins`."""
+    framed, lent = path == "/conversation", path.startswith(WIDGET)
+    found = dict(HEADERS)
+    found["Content-Security-Policy"] = POLICY + (" ".join(("'self'", *origins)) if framed else "'none'")
+    found["Cross-Origin-Resource-Policy"] = "cross-origin" if framed or lent else "same-origin"
+    found["Cache-Control"] = "no-cache" if lent else "no-store"
+    if not framed:
+        found["X-Frame-Options"] = "DENY"
+    if scheme == "https":
+        found["Strict-Transport-Security"] = ONLY_TLS
+    return [(name.lower().encode(), value.encode()) for name, value in found.items()]
+
+
+class Guard:
+    """Headers on every answer; refusals are counted."""
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
         self.app = app
-        self.framers = " ".join(("'self'", *origins))
+        self.origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,22 +80,11 @@ class Guard:
             if message["type"] == "http.response.start":
                 if message["status"] >= 400:
                     metrics.REFUSALS.labels(str(message["status"])).inc()
-                headers = self.headers(scope["path"], scope["scheme"])
-                pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-                message["headers"] = [*message.get("headers", []), *pairs]
+                ours = headers(scope["path"], scope["scheme"], self.origins)
+                message["headers"] = [*message.get("headers", []), *ours]
             await send(message)
 
         await self.app(scope, receive, dressed)
-
-    def headers(self, path: str, scheme: str) -> dict[str, str]:
-        """Those of an answer to a request for this path."""
-        framed, cached = path == "/conversation", path.startswith(self.CACHED)
-        headers = dict(self.HEADERS)
-        headers["Content-Security-Policy"] = self.POLICY + (self.framers if framed else "'none'")
-        headers["Cross-Origin-Resource-Policy"] = "cross-origin" if framed or cached else "same-origin"
-        headers["Cache-Control"] = "no-cache" if cached else "no-store"
-        headers |= {} if framed else {"X-Frame-Options": "DENY"}
-        return headers | ({"Strict-Transport-Security": self.TLS_ONLY} if scheme == "https" else {})
 
 
 class SitesOfOurs(CORSMiddleware):
@@ -89,9 +94,9 @@ class SitesOfOurs(CORSMiddleware):
         answer = super().preflight_response(request_headers)
         if answer.status_code < 400:
             return answer
-        headers = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
+        kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
         said = {"erreur": "autre_origine", "texte": SAID["autre_origine"]}
-        return JSONResponse(said, status_code=answer.status_code, headers=headers)
+        return JSONResponse(said, status_code=answer.status_code, headers=kept)
 
 
 class Limits:

@@ -33,7 +33,7 @@ async def ready(request: Request) -> Response:
 
 
 async def parts_of(request: Request) -> dict[str, bool]:
-    """Which parts answer, by name. Those who ask at once are answered by one look: asking much costs the guide little."""
+    """Which parts answer, by name. Those who ask at once share one look: asking much costs the guide little."""
     state = request.app.state
     look: asyncio.Task[dict[str, bool]] | None = getattr(state, "look", None)
     if look is None or look.done():

@@ -21,7 +21,7 @@ TURNS = Histogram(
     registry=REGISTRY,
 )
 LOST = Counter("bon_moment_messages_lost", "Messages given back because nobody answered them.", registry=REGISTRY)
-RASA_FAILURES = Counter("bon_moment_rasa_failures", "Requests to Rasa that failed, retries included.", registry=REGISTRY)
+RASA_FAILURES = Counter("bon_moment_rasa_failures", "Requests to Rasa that failed, tries included.", registry=REGISTRY)
 OPENED = Counter(
     "bon_moment_conversations_opened", "Conversations begun, by where: web or atelier.", ["origin"], registry=REGISTRY
 )

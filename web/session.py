@@ -9,7 +9,7 @@ import hmac
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 
@@ -119,7 +119,18 @@ def is_local(request: Request) -> bool:
 
 def neighbourhood(address: str) -> str:
     """The address for the limits: of an IPv6 one, the network that one subscriber has."""
-    return ":".join(address.split(":")[:4]) if ":" in address else address
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 4:
+        return str(found)
+    return str(found.ipv4_mapped or ip_network((found, 64), strict=False).network_address)
+
+
+def client_of(request: Request) -> str:
+    """Who asks, for the limits by address: a proxy that we trust has told it."""
+    return neighbourhood(request.client.host if request.client else "?")
 
 
 def set_cookie(request: Request, answer: Response, token: str, site: Literal["lax", "strict"] = "strict") -> None:
@@ -262,7 +273,7 @@ class Space:
     async def _check(self, request: Request, login: str, password: str) -> tuple[Account | None, Refused | None]:
         """Whose login and password these are, or what to refuse. Every try counts until it has succeeded."""
         desk = desk_of(request)
-        address = neighbourhood(request.client.host if request.client else "?")
+        address = client_of(request)
         here = f"{login}@{address}"
         late = Refused(429, "trop_essais", minutes=TRY_MINUTES)
         if desk.checking >= MOST_CHECKS or not desk.tries.allows(here):

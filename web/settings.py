@@ -18,7 +18,8 @@ class Settings:
 
     `absence` is how long one of the staff may have no page open before what they hold is handed back. `origins` are the
     sites, such as `https://www.cabinet.fr`, whose pages may hold the widget. `workshop_open`: whoever sits at this
-    machine may lead a workshop without an account.
+    machine may lead a workshop without an account. `body_timeout` is what the body of a request may take to come in
+    all; `streams` is how many pages may listen at once. Whoever has `metrics_token` reads the figures from elsewhere.
     """
 
     rasa_url: str
@@ -30,6 +31,12 @@ class Settings:
     longest_message: int = 1_000
     largest_body: int = 16_384
     messages_per_minute: int = 40
+    requests_per_minute: int = 3_000
+    messages_per_address: int = 300
+    streams: int = 2_000
+    streams_per_address: int = 200
+    body_timeout: float = 20.0
+    metrics_token: str = ""
     conversations_per_minute: int = 30
     codes_per_minute: int = 10
     seats_per_minute: int = 100
@@ -57,6 +64,11 @@ class Settings:
             redis_url=env.get("REDIS_URL", ""),
             origins=origins(env.get("BON_MOMENT_ORIGINES", "")),
             conversations_per_minute=int(positive(env, "BON_MOMENT_OUVERTURES_PAR_MINUTE", "30")),
+            requests_per_minute=int(positive(env, "BON_MOMENT_REQUETES_PAR_MINUTE", "3000")),
+            messages_per_address=int(positive(env, "BON_MOMENT_MESSAGES_PAR_MINUTE", "300")),
+            streams=int(positive(env, "BON_MOMENT_PAGES", "2000")),
+            streams_per_address=int(positive(env, "BON_MOMENT_PAGES_PAR_ADRESSE", "200")),
+            metrics_token=env.get("BON_MOMENT_JETON_METRIQUES", ""),
             retention_days=int(positive(env, "BON_MOMENT_CONSERVATION_JOURS", "30", LONGEST_DAYS)),
             contact_days=int(positive(env, "BON_MOMENT_CONSERVATION_CONTACTS_JOURS", "1095", LONGEST_DAYS)),
             absence=positive(env, "BON_MOMENT_ABSENCE_SECONDES", "120"),

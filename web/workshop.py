@@ -17,7 +17,6 @@ from typing import Any
 import segno
 from markdown_it import MarkdownIt
 from sqlalchemy.exc import SQLAlchemyError
-from sse_starlette.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -30,6 +29,7 @@ from web import dossier
 from web.accounts import Account
 from web.console import spreadsheet
 from web.door import Door, Refused, clean, event_of
+from web.guard import Stream
 from web.hood import hood
 from web.network import is_loopback, local_addresses
 from web.rooms import FEWEST, KEPT_DAYS, MOST_PARTICIPANTS, Answers, Room, Rooms, progress, shuffled, spread, verdicts
@@ -320,7 +320,7 @@ async def room_events(request: Request, account: Account) -> Response:
     async def still() -> bool:
         return await run_in_threadpool(accounts_of(request).account_of, token) is not None
 
-    return EventSourceResponse(workshop_of(request).stream(room.code, links, still), ping=15)
+    return Stream(request, workshop_of(request).stream(room.code, links, still))
 
 
 async def open_room(request: Request, account: Account) -> Response:

@@ -1,0 +1,329 @@
+"""Several doors, several Rasa and several action servers behind nginx, with PostgreSQL and Redis: one guide for who
+talks with it, whichever dies under way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aio_pika
+import httpx
+import psutil
+import pytest
+import yaml
+from rasa.core.brokers.broker import EventBroker
+from rasa.core.utils import AvailableEndpoints
+from rasa.shared.core.domain import Domain
+from rasa.shared.core.events import UserUttered
+from rasa.shared.core.trackers import DialogueStateTracker
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from actions import texts
+from actions.diagnostic import diagnostiquer
+from scripts import train
+from scripts.topology import Topology, free_port, give, missing, nginx, owner
+from server.store import ConversationStore
+from tests.conftest import Conversation, Guide
+from tests.staff import COMPLETE, Staff
+from web.views import SAID
+
+ENDPOINTS = Path("deploy/endpoints.yml")
+RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+PATIENCE = 90.0
+"""Seconds after which something that should come is said not to come: a dead process is replaced meanwhile."""
+TWO = {"actions": 2, "rasa": 2, "porte": 2}
+Found = TypeVar("Found")
+
+
+def until(true: Callable[[], Found], what: str) -> Found:
+    """Wait for a condition."""
+    limit = time.monotonic() + PATIENCE
+    while time.monotonic() < limit:
+        if found := true():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"never happened: {what}")
+
+
+@pytest.fixture(scope="module")
+def topology() -> Iterator[Topology]:
+    if absent := missing():
+        pytest.skip(f"AUCUN NGINX, POSTGRESQL OU REDIS : les essais à plusieurs n'ont pas eu lieu ({absent})")
+    assert train.is_fresh() or train.train(), "no model could be trained"
+    settings = {"BON_MOMENT_DATE": "2026-11-23", "BON_MOMENT_OUVERTURES_PAR_MINUTE": "1000"}
+    made = Topology(free_port(), TWO, {**os.environ, **settings})
+    watching = threading.Thread(target=made.supervisor.watch)
+    try:
+        failure = made.start()
+        assert failure is None, failure
+        watching.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def public(topology: Topology) -> str:
+    """Where the public finds the guide."""
+    return f"http://127.0.0.1:{topology.port}"
+
+
+def pid(topology: Topology, name: str) -> int:
+    """The process of a service that is there now."""
+    return topology.supervisor.running[name].process.pid
+
+
+class Page:
+    """A page of the widget: shows what the door tells it, connects again when the line is cut, and sends again what it
+    does not find in the history.
+    """
+
+    def __init__(self, address: str, token: str = "") -> None:
+        self.http = httpx.Client(base_url=address, timeout=PATIENCE)
+        self.token = token or self.http.post("/api/conversation", json={}).raise_for_status().json()["jeton"]
+        self.http.headers["authorization"] = f"Bearer {self.token}"
+        self.shown: list[dict[str, Any]] = []
+        self.notices: list[dict[str, Any]] = []
+        self.histories = 0
+        self._pending: dict[str, str] | None = None
+        self._open = True
+        threading.Thread(target=self._listen, daemon=True).start()
+        until(lambda: self.histories, "a history")
+
+    def __enter__(self) -> Page:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open = False
+        self.http.close()
+
+    @property
+    def conversation(self) -> str:
+        """Its name, read from the token, which is signed but not secret."""
+        from itsdangerous.encoding import base64_decode
+
+        return str(json.loads(base64_decode(self.token.split(".")[0])))
+
+    def _listen(self) -> None:
+        while self._open:
+            try:
+                with self.http.stream("GET", "/api/evenements", timeout=30) as answer:
+                    kind = ""
+                    for line in answer.raise_for_status().iter_lines():
+                        if line.startswith("event:"):
+                            kind = line.removeprefix("event:").strip()
+                        elif line.startswith("data:"):
+                            self._hear(kind, json.loads(line.removeprefix("data:")))
+            except (httpx.HTTPError, RuntimeError):
+                time.sleep(0.3)
+
+    def _hear(self, kind: str, data: dict[str, Any]) -> None:
+        if kind == "historique":
+            self.shown = data["messages"]
+            self.histories += 1
+            if self._pending and not self.answered(self._pending["cle"]):
+                self._post(self._pending)
+        elif kind == "message":
+            self.shown = [*self.shown, data]
+        elif kind == "panne":
+            self._pending = None
+            self.notices = [*self.notices, data]
+
+    def _post(self, body: dict[str, str]) -> httpx.Response | None:
+        try:
+            return self.http.post("/api/messages", json=body)
+        except httpx.TransportError:
+            return None
+
+    def send(self, **body: str) -> str:
+        """Send a message; its key."""
+        self._pending = {**body, "cle": secrets.token_hex(8)}
+        answer = self._post(self._pending)
+        if answer is not None and answer.status_code not in (202, 502, 503):
+            raise AssertionError(answer.text)
+        return self._pending["cle"]
+
+    def answered(self, key: str) -> dict[str, Any] | None:
+        """What the guide says last in a turn, once it has said it all."""
+        said = [m for m in self.shown if m["id"].startswith(f"{key}:") and (m.get("boutons") or "carte" in m)]
+        return said[-1] if said else None
+
+    def answer(self, key: str) -> dict[str, Any]:
+        return until(lambda: self.answered(key), "an answer")
+
+    def choice(self, question: dict[str, Any]) -> str:
+        """The button of the answer of `COMPLETE` to a question."""
+        options = texts.options(question["donnees"]["slot"])
+        wanted = COMPLETE[question["donnees"]["slot"]]
+        place = next(at for at, option in enumerate(options) if texts.value_of(option) == wanted)
+        return str(question["boutons"][place]["choix"])
+
+    def question(self) -> dict[str, Any]:
+        """The question that is open."""
+        return until(lambda: next((m for m in self.shown[-1:] if m.get("boutons")), None), "a question")
+
+
+def to_the_verdict(page: Page, through: Callable[[int], Page]) -> None:
+    """Answer every question, each through a page of choice, until `page` shows the right verdict."""
+    said, turn = page.question(), 0
+    while "carte" not in said:
+        turn += 1
+        said = page.answer(through(turn).send(choix=page.choice(said)))
+    assert said["carte"]["verdict"] == diagnostiquer(COMPLETE).verdict
+
+
+def events(topology: Topology, conversation: str) -> list[dict[str, Any]]:
+    query = text("SELECT data FROM events WHERE sender_id = :sender ORDER BY id")
+    with create_engine(topology.env["DATABASE_URL"], poolclass=NullPool, future=True).connect() as connection:
+        return [json.loads(row.data) for row in connection.execute(query, {"sender": conversation})]
+
+
+def assert_nothing_lost_nor_doubled(topology: Topology, page: Page) -> None:
+    """Every message of the visitor was heard once, and a page opened now shows what this one has."""
+    kept = events(topology, page.conversation)
+    keys = [e["metadata"]["cle"] for e in kept if e["event"] == "user" and "cle" in e["metadata"]]
+    assert len(keys) == len(set(keys)) and keys[0] == "ouverture"
+    ids = [m["id"] for m in page.shown]
+    assert len(ids) == len(set(ids))
+    assert {m["id"].split(":")[0] for m in page.shown} == set(keys)
+    slots = [e["name"] for e in kept if e["event"] == "slot" and e["name"] in COMPLETE and e["value"] is not None]
+    assert set(slots) == set(COMPLETE)
+    with Page(str(page.http.base_url), page.token) as again:
+        assert [(m["id"], m["texte"]) for m in again.shown] == [(m["id"], m["texte"]) for m in page.shown]
+
+
+# ── one guide, whatever the door ──
+
+
+def test_a_conversation_whose_messages_go_to_one_door_then_the_other(topology: Topology) -> None:
+    with Page(topology.address("porte", 0)) as first, Page(topology.address("porte", 1), first.token) as second:
+        to_the_verdict(first, lambda turn: (first, second)[turn % 2])
+        until(lambda: second.shown[-1]["id"] == first.shown[-1]["id"], "the other page has it all")
+        assert [m["id"] for m in second.shown] == [m["id"] for m in first.shown]
+        assert_nothing_lost_nor_doubled(topology, second)
+
+
+def test_a_conversation_whose_messages_go_to_one_rasa_then_the_other(topology: Topology) -> None:
+    guides = [Guide(topology.address("rasa", at), "", topology.env["RASA_TOKEN"], "", "") for at in (0, 1)]
+    conversation = Conversation(guides[0])
+    conversation.say("/demarrer")
+    for turn, (slot, value) in enumerate(COMPLETE.items()):
+        conversation.guide = guides[turn % 2]
+        assert (conversation.custom("question") or {})["slot"] == slot
+        conversation.choose(value)
+    verdict = conversation.custom("verdict") or {}
+    assert verdict["verdict"] == diagnostiquer(COMPLETE).verdict
+    assert [conversation.slots()] * 2 == [COMPLETE, Conversation(guides[0], conversation.sender).slots()]
+
+
+def test_the_console_at_one_door_hears_a_conversation_of_the_other(topology: Topology) -> None:
+    doors = [topology.address("porte", at) for at in (0, 1)]
+    staff = Staff(Guide("", doors[0], "", "", topology.env["DATABASE_URL"]))
+    heard: list[dict[str, Any]] = []
+
+    def listen() -> None:
+        with staff.http.stream("GET", "/console/evenements") as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data:") and "conversation" in line:
+                    heard.append(json.loads(line.removeprefix("data:")))
+
+    threading.Thread(target=listen, daemon=True).start()
+    with Page(doors[1]) as page:
+        page.answer(page.send(texte="Pas certifiés du tout"))
+        until(lambda: [e for e in heard if e.get("conversation") == page.conversation], "the console hears it")
+        assert page.conversation in staff.get("/console").text
+
+        # Who takes the conversation over speaks at the other door, and is heard there.
+        staff.does(f"/console/conversations/{page.conversation}/prendre")
+        staff.does(f"/console/conversations/{page.conversation}/messages", texte="Bonjour, je suis là.")
+        until(lambda: [m for m in page.shown if m["texte"] == "Bonjour, je suis là."], "the page hears the adviser")
+
+
+def test_two_messages_at_once_through_two_doors_are_answered_one_after_the_other(topology: Topology) -> None:
+    with Page(topology.address("porte", 0)) as first, Page(topology.address("porte", 1), first.token) as second:
+        first.question()
+        with ThreadPoolExecutor() as pool:
+            sent = [pool.submit(first.send, texte="pas certifiés"), pool.submit(second.send, texte="0 % de CPF")]
+            keys = [one.result() for one in sent]
+        for key in keys:
+            first.answer(key)
+            second.answer(key)
+        turns = [m["id"].split(":")[0] for m in first.shown]
+        assert [m["id"].split(":")[0] for m in second.shown] == turns
+        in_order = list(dict.fromkeys(turns))
+        assert turns == sorted(turns, key=in_order.index) and set(in_order) == {"ouverture", *keys}
+        slots = {e["name"]: e["value"] for e in events(topology, first.conversation) if e["event"] == "slot"}
+        assert (slots["statut_qualiopi"], slots["financement_actuel"]) == ("non_certifie", "aucun")
+
+
+# ── what dies ──
+
+
+@pytest.mark.parametrize("kind", ["actions", "rasa"])
+def test_one_of_two_dies_while_it_holds_a_turn(topology: Topology, public: str, kind: str) -> None:
+    with Page(public) as page, Page(public) as other:
+        for one in (page, other):
+            one.answer(one.send(choix=one.choice(one.question())))
+        dying = pid(topology, f"{kind}-1")
+        os.kill(dying, signal.SIGSTOP)  # It takes what it is given, and does nothing.
+        keys = [(one, one.send(choix=one.choice(one.question()))) for one in (page, other)]
+        until(lambda: any(one.answered(key) for one, key in keys), "the other one answers")
+        os.kill(dying, signal.SIGKILL)
+        for one, key in keys:
+            one.answer(key)
+            to_the_verdict(one, lambda _, one=one: one)  # type: ignore[misc]
+            assert_nothing_lost_nor_doubled(topology, one)
+            assert not one.notices
+
+
+def test_one_of_two_doors_dies_with_pages_and_messages(topology: Topology, public: str) -> None:
+    with Page(public) as page, Page(public) as other:
+        keys = [(one, one.send(choix=one.choice(one.question()))) for one in (page, other)]
+        os.kill(pid(topology, "porte-1"), signal.SIGKILL)
+        for one, key in keys:
+            one.answer(key)
+            to_the_verdict(one, lambda _, one=one: one)  # type: ignore[misc]
+            assert_nothing_lost_nor_doubled(topology, one)
+        assert page.histories + other.histories > 2, "no page was at the door that died"
+
+
+@pytest.mark.parametrize("name", ["redis", "postgresql"])
+def test_what_they_share_stops_and_comes_back(topology: Topology, public: str, name: str) -> None:
+    with Page(public) as page, Page(public, page.token) as other:
+        question = page.question()
+        topology.end(name, signal.SIGINT)
+        body = {"choix": page.choice(question), "cle": secrets.token_hex(8)}
+        answer = page.http.post("/api/messages", json=body)
+        said = SAID["indisponible"] if answer.status_code == 202 else answer.json()["texte"]
+        assert said in SAID.values()
+        if answer.status_code == 202:
+            until(lambda: [n for n in page.notices if n["texte"] == said], "the page is told")
+        assert topology.begin(name)
+        said = until(lambda: sent_again(page, body["choix"]), "the guide is back")
+        to_the_verdict(page, lambda _: page)
+        assert_nothing_lost_nor_doubled(topology, page)
+        until(lambda: [m["id"] for m in other.shown] == [m["id"] for m in page.shown], "the other page has it all")
+
+
+def sent_again(page: Page, choice: str) -> dict[str, Any] | None:
+    """Send a choice as a visitor does who has been told to: its answer, or None where it fails again."""
+    page.notices = []
+    key = secrets.token_hex(8)
+    answer = page.http.post("/api/messages", json={"choix": choice, "cle": key})
+    if answer.status_code != 202:
+        return None
+    until(lambda: page.answered(key) or page.notices, "an answer or a refusal")
+    return page.answered(key)
