@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := aide
-.PHONY: aide run atelier foule test train shell lint bench evaluate incompris exemples compte purge export effacer sauvegarde sauvegardes restaurer modeles modele-precedent
+.PHONY: aide run atelier foule topologie charge test train shell lint bench evaluate incompris exemples compte purge export effacer sauvegarde sauvegardes restaurer modeles modele-precedent
 
 aide: ## liste les commandes
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -26,6 +26,12 @@ atelier: .venv/installed ## en salle : le guide sous le capot, et les téléphon
 
 foule: .venv/installed ## répéter un atelier avec des téléphones simulés : CODE=HAR47 NOMBRE=50
 	@$(PYTHON) -m scripts.crowd --code "$(CODE)" $(if $(NOMBRE),--nombre $(NOMBRE))
+
+topologie: .venv/installed ## à plusieurs derrière nginx, sur cette machine, pour essayer : PORTES=2 RASA=2 ACTIONS=2
+	@$(PYTHON) -m scripts.topology $(if $(PORTES),--porte $(PORTES)) $(if $(RASA),--rasa $(RASA)) $(if $(ACTIONS),--actions $(ACTIONS))
+
+charge: .venv/installed ## des visiteurs simulés, par la porte : VISITEURS=16 DUREE=60 PAUSE=0
+	@$(PYTHON) -m scripts.load $(if $(VISITEURS),--visiteurs $(VISITEURS)) $(if $(DUREE),--duree $(DUREE)) $(if $(PAUSE),--pause $(PAUSE))
 
 test: .venv/installed ## toutes les vérifications et tous les tests
 	@scripts/test.sh

@@ -23,10 +23,10 @@ from web import logs
 
 WATCHED = {
     "rasa": (
-        ("rasa", "server.channel", "answered"),
+        ("rasa", "server.channel", "answer"),
         ("base", "server.store.ConversationStore", "_retrieve"),
         ("base", "server.store.ConversationStore", "save"),
-        ("base", "server.store.ConversationStore", "answers_to"),
+        ("base", "server.store.ConversationStore", "turn_of"),
         ("regles", "rasa.core.processor.MessageProcessor", "_predict_next_with_tracker"),
         ("reseau", "rasa.utils.endpoints.EndpointConfig", "request"),
         ("ecoute", "nlu.ear.Ear", "hear"),

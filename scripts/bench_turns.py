@@ -204,11 +204,13 @@ def recorded(stack: Stack) -> list[list[str]]:
 async def turns_a_second(stack: Stack, conversations: list[list[str]], at_once: int, seconds: float) -> float:
     """Turns answered in a second while `at_once` conversations go on, each sending as soon as it is answered.
 
+    They go on for `seconds`, and until the last turn that has begun by then is answered.
+
     Raises:
         Silence: a turn got no answer. httpx.HTTPError: Rasa cannot be reached.
     """
-    answered = 0
-    end = time.monotonic() + seconds
+    answered, begun = 0, time.monotonic()
+    end = begun + seconds
 
     async def talk(client: httpx.AsyncClient, number: int) -> None:
         nonlocal answered
@@ -218,15 +220,15 @@ async def turns_a_second(stack: Stack, conversations: list[list[str]], at_once: 
                 response = await client.post(REST, json={"sender": sender, "message": message})
                 if not response.raise_for_status().json():
                     raise Silence(message)
+                answered += 1
                 if time.monotonic() > end:
                     return
-                answered += 1
             number += at_once
 
     limits = httpx.Limits(max_connections=at_once)
     async with httpx.AsyncClient(base_url=stack.rasa, timeout=600, limits=limits) as client:
         await asyncio.gather(*(talk(client, number) for number in range(at_once)))
-    return answered / seconds
+    return answered / (time.monotonic() - begun)
 
 
 # ── what makes a turn cost more ──

@@ -29,7 +29,9 @@ def main() -> int:
     parser.add_argument("--remettre", action="store_true", help="let a former one serve: the last, or that of --nom")
     parser.add_argument("--nom", default="", help="how its fingerprint begins")
     options = parser.parse_args()
-    present = (train.stamps() or [""])[0]
+    train.keep()
+    # One that was made from other data does not serve: it is a former one too.
+    present = train.stamps()[0] if train.is_fresh() else ""
     former = [model for model in train.kept() if model.name != f"{present}.tar.gz"]
     if options.remettre:
         chosen = next((model for model in former if model.name.startswith(options.nom)), None)
@@ -39,7 +41,7 @@ def main() -> int:
         train.put_back(chosen)
         say("modele_remis", **described(chosen, chosen.name))
         return 0
-    if train.MODEL.exists():
+    if present:
         say("modele_present", **described(train.MODEL, present))
     for model in former:
         say("modele_garde", **described(model, model.name))

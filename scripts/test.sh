@@ -41,6 +41,14 @@ if ! command -v initdb >/dev/null && ! compgen -G "/usr/lib/postgresql/*/bin/ini
     (apt-get update -qq && apt-get install -y -qq postgresql) >var/postgresql.log 2>&1 || tail -n 3 var/postgresql.log
 fi
 
+for program in nginx redis-server rabbitmq-server; do
+    if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        step "Installation de $program pour les essais à plusieurs"
+        (apt-get update -qq && apt-get install -y -qq --no-install-recommends "$program") >"var/$program.log" 2>&1 ||
+            tail -n 3 "var/$program.log"
+    fi
+done
+
 step "Tests"
 report=var/tests.txt
 $python -m pytest "$@" 2>&1 | tee "$report"
@@ -51,6 +59,14 @@ if grep -q "AUCUN NAVIGATEUR" "$report"; then
 fi
 if grep -q "AUCUN POSTGRESQL" "$report"; then
     echo "Les essais sur PostgreSQL n'ont PAS eu lieu : aucun PostgreSQL trouvé (installez le paquet postgresql)."
+    absent=1
+fi
+if grep -q "AUCUN NGINX, REDIS OU POSTGRESQL" "$report"; then
+    echo "Les essais à plusieurs n'ont PAS eu lieu : il manque nginx, redis-server ou postgresql."
+    absent=1
+fi
+if grep -q "AUCUN RABBITMQ" "$report"; then
+    echo "L'essai de l'envoi des événements n'a PAS eu lieu : aucun RabbitMQ trouvé (installez le paquet rabbitmq-server)."
     absent=1
 fi
 [ -z "$absent" ] || [ -z "${CI:-}" ] || exit 1

@@ -146,14 +146,11 @@ class Topology:
             "RASAS": self._listed("rasa"),
             "ACTIONS": self._listed("actions"),
         }
-        postgres = str((postgres_programs() or Path()) / "postgres")
-        self._commands = {
-            "postgresql": [postgres, "-D", "base", "-k", str(self.folder), "-c", "listen_addresses=127.0.0.1"]
-            + ["-c", f"port={own['postgresql']}", "-c", "max_connections=200"],
-            "redis": [program("redis-server") or "redis-server", "--bind", "127.0.0.1", "--port", own["redis"]]
-            + ["--requirepass", password, "--save", ""],
-            "nginx": nginx(self.folder / "nginx", marks),
-        }
+        postgres = [str((postgres_programs() or Path()) / "postgres"), "-D", "base", "-k", str(self.folder)]
+        postgres += ["-p", own["postgresql"], "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
+        cache = [program("redis-server") or "redis-server", "--bind", "127.0.0.1", "--port", own["redis"]]
+        cache += ["--requirepass", password, "--save", ""]
+        self._commands = {"postgresql": postgres, "redis": cache, "nginx": nginx(self.folder / "nginx", marks)}
         (self.folder / "secret").write_text(password)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 

@@ -5,11 +5,9 @@ browser, and a PostgreSQL.
 from __future__ import annotations
 
 import os
-import pwd
 import secrets
 import shlex
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +25,7 @@ from sqlalchemy.pool import NullPool
 from actions.diagnostic import SLOTS
 from scripts import run, train
 from scripts.run import Supervisor, configuration
+from scripts.topology import free_port, give, owner, postgres_programs
 
 NAME = "portable.test"
 """What the browser takes for this machine too, as telephones do that reach it over the network."""
@@ -41,12 +40,6 @@ class Guide:
     token: str
     site: str
     database: str
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 @contextmanager
@@ -131,14 +124,6 @@ class Postgres:
             connection.execute(text(order))
 
 
-def postgres_programs() -> Path | None:
-    """The folder of PostgreSQL's programs, the newest where Debian puts several; None on a machine without."""
-    if found := shutil.which("initdb"):
-        return Path(found).resolve().parent
-    folders = (initdb.parent for initdb in Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return max(folders, key=lambda folder: float(folder.parent.name), default=None)
-
-
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     programs = postgres_programs()
@@ -147,13 +132,7 @@ def postgres() -> Iterator[Postgres]:
     home = Path(tempfile.mkdtemp(prefix="bon-moment-"))
     password, port = secrets.token_hex(16), free_port()
     (home / "secret").write_text(password)
-    owner: dict[str, Any] = {}
-    if os.geteuid() == 0:  # PostgreSQL refuses to be run by root.
-        accounts = {account.pw_name: account for account in pwd.getpwall()}
-        other = accounts.get("postgres") or accounts["nobody"]
-        owner = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": []}
-        for path in (home, home / "secret"):
-            os.chown(path, other.pw_uid, other.pw_gid)
+    give(home)
     settings = {
         "listen_addresses": "127.0.0.1",
         "port": port,
@@ -170,7 +149,7 @@ def postgres() -> Iterator[Postgres]:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,  # Ctrl-C is for the tests, which then hang up.
-        **owner,
+        **owner(),
     )
     try:
         assert keeper.stdout is not None

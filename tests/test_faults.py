@@ -258,7 +258,7 @@ class Visitor:
         return {slot: kept[slot] for slot in SLOTS if kept.get(slot) is not None}
 
     def check(self) -> None:
-        """Each message that was sent is kept once, in order, and answered; a page opened now shows what this one does."""
+        """Each message that was sent is kept once, in order, and answered; a page opened now shows the same."""
         events = self.machine.events(self.conversation)
         said = [event["metadata"]["cle"] for event in events if event["event"] == "user"]
         assert said == ["ouverture", *self.sent]

@@ -8,6 +8,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -310,13 +311,11 @@ def test_no_log_has_a_word_of_what_was_said_even_when_things_fail(logged: tuple[
     rasa = listening(guide.rasa.rsplit(":", 1)[1])
     siblings = [p for p in psutil.process_iter(["cmdline", "ppid"]) if p.info["ppid"] == rasa.ppid()]
     next(p for p in siblings if "actions" in p.info["cmdline"]).kill()
-    key = visitor.send(texte=f"{MARKS[1]}, on n'est pas certifiés")
-    written(logs / "rasa.log", logs / "porte.log")
+    with grows(logs / "rasa.log"):
+        visitor.send(texte=f"{MARKS[1]}, on n'est pas certifiés")
     rasa.kill()
-    visitor.send(texte=f"{MARKS[0]} encore")
-    until(lambda: "porte" in (logs / "porte.log").name and (logs / "porte.log").stat().st_size, key)
-    names = {file.name for file in logs.iterdir() if file.stat().st_size}
-    assert {"rasa.log", "porte.log"} <= names
+    with grows(logs / "porte.log"):
+        visitor.send(texte=f"{MARKS[0]} encore")
     found = [
         (file.name, line)
         for file in logs.iterdir()
@@ -327,7 +326,9 @@ def test_no_log_has_a_word_of_what_was_said_even_when_things_fail(logged: tuple[
     assert found == []
 
 
-def written(*files: Path) -> None:
-    """Wait until something more is written in one of them."""
-    before = [file.stat().st_size for file in files]
-    until(lambda: [file.stat().st_size for file in files] != before, "a line in a log")
+@contextmanager
+def grows(file: Path) -> Iterator[None]:
+    """What is done writes something in a log."""
+    before = file.stat().st_size
+    yield
+    until(lambda: file.stat().st_size > before, f"a line in {file.name}")

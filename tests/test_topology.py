@@ -4,26 +4,33 @@ talks with it, whichever dies under way.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aio_pika
 import httpx
-import psutil
 import pytest
 import yaml
+from itsdangerous.encoding import base64_decode
 from rasa.core.brokers.broker import EventBroker
+from rasa.core.brokers.kafka import KafkaEventBroker
 from rasa.core.utils import AvailableEndpoints
 from rasa.shared.core.domain import Domain
 from rasa.shared.core.events import UserUttered
@@ -61,7 +68,7 @@ def until(true: Callable[[], Found], what: str) -> Found:
 @pytest.fixture(scope="module")
 def topology() -> Iterator[Topology]:
     if absent := missing():
-        pytest.skip(f"AUCUN NGINX, POSTGRESQL OU REDIS : les essais à plusieurs n'ont pas eu lieu ({absent})")
+        pytest.skip(f"AUCUN NGINX, REDIS OU POSTGRESQL : les essais à plusieurs n'ont pas eu lieu ({absent})")
     assert train.is_fresh() or train.train(), "no model could be trained"
     settings = {"BON_MOMENT_DATE": "2026-11-23", "BON_MOMENT_OUVERTURES_PAR_MINUTE": "1000"}
     made = Topology(free_port(), TWO, {**os.environ, **settings})
@@ -113,8 +120,6 @@ class Page:
     @property
     def conversation(self) -> str:
         """Its name, read from the token, which is signed but not secret."""
-        from itsdangerous.encoding import base64_decode
-
         return str(json.loads(base64_decode(self.token.split(".")[0])))
 
     def _listen(self) -> None:
@@ -247,8 +252,8 @@ def test_the_console_at_one_door_hears_a_conversation_of_the_other(topology: Top
         assert page.conversation in staff.get("/console").text
 
         # Who takes the conversation over speaks at the other door, and is heard there.
-        staff.does(f"/console/conversations/{page.conversation}/prendre")
-        staff.does(f"/console/conversations/{page.conversation}/messages", texte="Bonjour, je suis là.")
+        staff.does(f"/console/c/{page.conversation}/prendre")
+        staff.does(f"/console/c/{page.conversation}/message", texte="Bonjour, je suis là.")
         until(lambda: [m for m in page.shown if m["texte"] == "Bonjour, je suis là."], "the page hears the adviser")
 
 
@@ -284,20 +289,23 @@ def test_one_of_two_dies_while_it_holds_a_turn(topology: Topology, public: str, 
         os.kill(dying, signal.SIGKILL)
         for one, key in keys:
             one.answer(key)
-            to_the_verdict(one, lambda _, one=one: one)  # type: ignore[misc]
+            to_the_verdict(one, lambda _, one=one: one)
             assert_nothing_lost_nor_doubled(topology, one)
             assert not one.notices
 
 
-def test_one_of_two_doors_dies_with_pages_and_messages(topology: Topology, public: str) -> None:
+def test_each_door_dies_in_turn_with_pages_and_messages(topology: Topology, public: str) -> None:
     with Page(public) as page, Page(public) as other:
-        keys = [(one, one.send(choix=one.choice(one.question()))) for one in (page, other)]
-        os.kill(pid(topology, "porte-1"), signal.SIGKILL)
-        for one, key in keys:
-            one.answer(key)
-            to_the_verdict(one, lambda _, one=one: one)  # type: ignore[misc]
+        for at in (0, 1):
+            keys = [(one, one.send(choix=one.choice(one.question()))) for one in (page, other)]
+            os.kill(pid(topology, f"porte-{at + 1}"), signal.SIGKILL)
+            for one, key in keys:
+                one.answer(key)
+            until(lambda at=at: answers(topology.address("porte", at) + "/"), "it is there again")
+        for one in (page, other):
+            to_the_verdict(one, lambda _, one=one: one)
             assert_nothing_lost_nor_doubled(topology, one)
-        assert page.histories + other.histories > 2, "no page was at the door that died"
+            assert one.histories > 1 and not one.notices
 
 
 @pytest.mark.parametrize("name", ["redis", "postgresql"])
@@ -327,3 +335,206 @@ def sent_again(page: Page, choice: str) -> dict[str, Any] | None:
         return None
     until(lambda: page.answered(key) or page.notices, "an answer or a refusal")
     return page.answered(key)
+
+
+# ── nginx alone, in front of a door that says what it was asked ──
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers the headers of what it is asked."""
+
+    def do_GET(self) -> None:
+        body = json.dumps({name.lower(): value for name, value in self.headers.items()}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@dataclass
+class Front:
+    """A running nginx: the ports of its two kinds of line, the door behind it."""
+
+    http: str
+    https: str
+    door: ThreadingHTTPServer
+
+    def client(self, **given: Any) -> httpx.Client:
+        return httpx.Client(base_url=f"https://127.0.0.1:{self.https}", verify=False, timeout=PATIENCE, **given)
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[Front]:
+    if absent := missing():
+        pytest.skip(f"AUCUN NGINX, REDIS OU POSTGRESQL : les essais à plusieurs n'ont pas eu lieu ({absent})")
+    folder = Path(tempfile.mkdtemp(prefix="bon-moment-"))
+    certificate = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=essai"]
+    certificate += ["-keyout", str(folder / "privkey.pem"), "-out", str(folder / "fullchain.pem")]
+    subprocess.run(certificate, check=True, capture_output=True)
+    door = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=door.serve_forever, daemon=True).start()
+    ports = {name: free_port() for name in ("HTTP", "HTTPS", "RASAS", "ACTIONS")}
+    behind = f"server 127.0.0.1:{door.server_port};"
+    marks = {f"ECOUTE_{name}": f"127.0.0.1:{port}" for name, port in ports.items()}
+    marks |= {"PORTES": behind, "RASAS": behind, "ACTIONS": behind}
+    command = nginx(folder / "nginx", {**marks, "REQUETES_PAR_SECONDE": "20", "CERTIFICATS": str(folder)}, "https")
+    give(folder)
+    running = subprocess.Popen(command, **owner())
+    try:
+        made = Front(ports["HTTP"], ports["HTTPS"], door)
+        until(lambda: answers(f"http://127.0.0.1:{made.http}/"), "nginx answers")
+        yield made
+    finally:
+        running.terminate()
+        running.wait()
+        shutil.rmtree(folder)
+
+
+def answers(address: str) -> bool:
+    try:
+        return bool(httpx.get(address))
+    except httpx.HTTPError:
+        return False
+
+
+def test_what_arrives_in_clear_is_sent_to_the_encrypted_port_and_told_to_stay_there(front: Front) -> None:
+    moved = httpx.get(f"http://127.0.0.1:{front.http}/conversation?a=b")
+    assert (moved.status_code, moved.headers["location"]) == (308, "https://127.0.0.1/conversation?a=b")
+    with front.client() as client:
+        assert client.get("/").headers["strict-transport-security"] == "max-age=31536000"
+
+
+def test_the_door_is_told_the_real_address_whatever_the_client_pretends(front: Front) -> None:
+    pretended = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http", "Host": "guide.test"}
+    with front.client() as client:
+        told = client.get("/", headers=pretended).json()
+    assert (told["x-forwarded-for"], told["x-forwarded-proto"], told["host"]) == ("127.0.0.1", "https", "guide.test")
+
+
+def test_measures_are_not_for_the_public(front: Front) -> None:
+    with front.client() as client:
+        assert client.get("/metrics").status_code == 404
+
+
+def test_what_is_too_large_is_refused_in_french(front: Front) -> None:
+    with front.client() as client:
+        answer = client.post("/api/messages", content=b"x" * 70_000)
+    assert (answer.status_code, answer.json()["erreur"]) == (413, "trop_gros")
+    assert answer.json()["texte"].startswith("C’est trop long")
+
+
+def test_a_flood_from_one_address_is_refused_and_another_is_served(front: Front) -> None:
+    with front.client() as flood, ThreadPoolExecutor(20) as pool:
+        found = list(pool.map(lambda _: flood.get("/api/conversation"), range(400)))
+        refused = [answer for answer in found if answer.status_code == 429]
+        assert refused and refused[0].headers["retry-after"] == "5"
+        assert refused[0].json()["texte"].startswith("Beaucoup de demandes")
+        assert refused[0].headers["strict-transport-security"]
+        with front.client(transport=httpx.HTTPTransport(local_address="127.0.0.9", verify=False)) as other:
+            assert other.get("/api/conversation").status_code == 200
+
+
+def test_a_client_that_dribbles_is_sent_away(front: Front) -> None:
+    begun = [b"GET / HTTP/1.1\r\nHost: a\r\n", b"POST /api/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"]
+    context = ssl._create_unverified_context()
+    lines = [context.wrap_socket(socket.create_connection(("127.0.0.1", int(front.https)), PATIENCE)) for _ in begun]
+    for line, sent in zip(lines, begun, strict=True):
+        line.sendall(sent)
+    for line in lines:
+        assert b"200 OK" not in line.recv(1_000)  # Nothing, or 408: the line is closed.
+        assert line.recv(1_000) == b""
+        line.close()
+
+
+def test_without_any_door_the_public_reads_a_french_sentence(front: Front) -> None:
+    front.door.server_close()
+    front.door.shutdown()
+    with front.client() as client:
+        said = client.get("/api/conversation")
+        shown = client.get("/conversation", headers={"Accept": "text/html"})
+    assert (said.status_code, said.json()["erreur"]) == (503, "indisponible")
+    assert shown.headers["content-type"].startswith("text/html")
+    assert "Le guide n’est pas joignable" in said.json()["texte"] and said.json()["texte"] in shown.text
+
+
+# ── the events, for another system ──
+
+
+@pytest.fixture(scope="module")
+def rabbitmq() -> Iterator[dict[str, str]]:
+    """A running RabbitMQ: the variables of `deploy/endpoints.yml`."""
+    if not RABBITMQ.exists():
+        pytest.skip("AUCUN RABBITMQ : l'essai des événements n'a pas eu lieu")
+    folder = Path(tempfile.mkdtemp(prefix="bon-moment-"))
+    port = free_port()
+    node = {
+        "RABBITMQ_NODENAME": f"essai{port}@localhost",
+        "RABBITMQ_NODE_PORT": port,
+        "RABBITMQ_DIST_PORT": free_port(),
+        "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_MNESIA_BASE": f"{folder}/base",
+        "RABBITMQ_LOG_BASE": f"{folder}/journaux",
+        "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/aucun",
+        "HOME": str(folder),
+        "PATH": f"{os.defpath}:/usr/sbin:/sbin",
+    }
+    give(folder)
+    with (folder / "sortie").open("wb") as log:
+        running = subprocess.Popen(
+            [str(RABBITMQ)], cwd=folder, env=node, stdout=log, stderr=log, start_new_session=True, **owner()
+        )
+    try:
+        until(lambda: running.poll() is not None or b"completed with" in (folder / "sortie").read_bytes(), "RabbitMQ")
+        assert running.poll() is None, (folder / "sortie").read_text()
+        yield {
+            "RABBITMQ_HOTE": "127.0.0.1",
+            "RABBITMQ_PORT": port,
+            "RABBITMQ_UTILISATEUR": "guest",
+            "RABBITMQ_MOT_DE_PASSE": "guest",
+        }
+    finally:
+        os.killpg(running.pid, signal.SIGTERM)
+        running.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def with_broker(kind: str) -> str:
+    """`deploy/endpoints.yml`, the block of one broker freed from its marks of comment."""
+    blocks = re.findall(r"(?:^# {0,3}[a-z_]+:.*\n)+", ENDPOINTS.read_text("utf-8"), re.MULTILINE)
+    (block,) = [block for block in blocks if f"type: {kind}" in block]
+    return ENDPOINTS.read_text("utf-8") + "".join(line.removeprefix("# ") + "\n" for line in block.splitlines())
+
+
+async def test_another_system_gets_the_events(
+    rabbitmq: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = f"sqlite:///{tmp_path}/essai.db"
+    given = {**rabbitmq, "ACTIONS_URL": "http://127.0.0.1:1/webhook", "DATABASE_URL": database, "REDIS_URL": ""}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    file = tmp_path / "endpoints.yml"
+    file.write_text(with_broker("pika"), "utf-8")
+    broker = await EventBroker.create(AvailableEndpoints.read_endpoints(str(file)).event_broker)
+    assert broker is not None
+    domain = Domain.empty()
+    tracker = DialogueStateTracker.from_events("web-essai", [UserUttered("Pas certifiés")], domain=domain)
+    await ConversationStore(domain, database, broker).save(tracker)
+    login = {"login": rabbitmq["RABBITMQ_UTILISATEUR"], "password": rabbitmq["RABBITMQ_MOT_DE_PASSE"]}
+    async with await aio_pika.connect(host="127.0.0.1", port=int(rabbitmq["RABBITMQ_PORT"]), **login) as line:
+        queue = await (await line.channel()).get_queue("bon-moment")
+        async with queue.iterator(timeout=PATIENCE) as messages:
+            async for message in messages:
+                event = json.loads(message.body)
+                assert (event["sender_id"], event["event"], event["text"]) == ("web-essai", "user", "Pas certifiés")
+                break
+    await broker.close()
+
+
+def test_the_block_for_kafka_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = yaml.safe_load(with_broker("kafka"))["event_broker"]
+    assert set(found) <= {"type", *inspect.signature(KafkaEventBroker.__init__).parameters}

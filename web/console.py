@@ -556,9 +556,8 @@ async def document(request: Request, account: Account) -> Response:
 async def gathered(request: Request, account: Account) -> dict[str, Any]:
     """All that is kept of one person, to hand over on request."""
     line = await known_line(request)
-    kept = await run_in_threadpool(person.everything, door_of(request).records, line["conversation"])
     await run_in_threadpool(accounts_of(request).note, account, "export", line["conversation"])
-    return kept
+    return await run_in_threadpool(person.everything, door_of(request).records, line["conversation"])
 
 
 async def export(request: Request, account: Account) -> Response:
