@@ -26,6 +26,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scripts import bench_suggested, evaluate, train
 from scripts.bench_stacks import Stack, Started, ours, postgresql, running, suggested
+from scripts.bench_suggested import ROUNDS
 from scripts.bench_turns import (
     MESSAGES,
     Times,
@@ -37,7 +38,6 @@ from scripts.bench_turns import (
     times,
     turns_a_second,
 )
-from scripts.bench_suggested import ROUNDS
 from scripts.texts import say
 
 HERE = Path(__file__).parent

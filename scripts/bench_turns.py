@@ -240,19 +240,25 @@ def by_length(stack: Stack, lengths: Sequence[int]) -> dict[int, float]:
     with httpx.Client(base_url=stack.rasa, timeout=300) as client:
         sender = stranger()
         say(client, sender, BEFORE)
-        count = 1
+        said = 1
         for length in sorted(lengths):
-            for count in range(count, length):
-                say(client, sender, turn_of_long(count))
-            lasted = [timed(client, sender, turn_of_long(length + more)) for more in range(AFTER)]
-            found[length] = statistics.median(lasted)
-            count = length + AFTER
+            for number in range(said, length):
+                say(client, sender, turn_of_long(number))
+            said = length + AFTER
+            found[length] = statistics.median(
+                timed(client, sender, turn_of_long(number)) for number in range(length, said)
+            )
     return found
 
 
 def turn_of_long(number: int) -> str:
     """A message of a conversation that never ends: buttons and words."""
-    said = (MESSAGES["bouton"], MESSAGES["courte"], '/repondre{"financement_actuel":"aucun"}', "combien coûte l'audit ?")
+    said = (
+        MESSAGES["bouton"],
+        MESSAGES["courte"],
+        '/repondre{"financement_actuel":"aucun"}',
+        "combien coûte l'audit ?",
+    )
     return said[number % len(said)]
 
 

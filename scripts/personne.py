@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
 
 from scripts import sauvegarde
 from scripts.run import ROOT, configuration
@@ -74,13 +73,13 @@ async def erase(records: Records, redis_url: str, conversation: str) -> None:
         file.unlink()
 
 
-def main(environ: Mapping[str, str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action", choices=["exporter", "effacer"])
     parser.add_argument("--qui", default="", help="a reference, a name, a telephone number, an e-mail address")
     parser.add_argument("--oui", action="store_true", help="do not ask before erasing the only one that is found")
     options = parser.parse_args()
-    env = configuration() if environ is None else environ
+    env = configuration()
     records = Records(env["DATABASE_URL"])
     found = person.find(env["DATABASE_URL"], options.qui)
     if not found or len(found) > MOST:

@@ -117,6 +117,7 @@ def copy_sqlite(file: Path, to: Path) -> None:
     try:
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as base, closing(sqlite3.connect(to)) as copy:
             base.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # One file, that can be read from wherever.
             if copy.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("damaged")
     except sqlite3.Error as error:
@@ -173,10 +174,13 @@ def restore(env: Mapping[str, str], backup: Path) -> None:
         restore_sqlite(backup / SQLITE, run.ROOT / (url.database or ""))
     else:
         restore_postgresql(backup / DUMP, url)
-    if (backup / SECRETS).exists() and not run.SECRETS.exists():
-        run.SECRETS.parent.mkdir(parents=True, exist_ok=True)
-        run.SECRETS.touch(mode=0o600)
-        run.SECRETS.write_bytes((backup / SECRETS).read_bytes())
+    if (secrets := backup / SECRETS).exists():
+        if not run.SECRETS.exists():
+            run.SECRETS.parent.mkdir(parents=True, exist_ok=True)
+            run.SECRETS.touch(mode=0o600)
+            run.SECRETS.write_bytes(secrets.read_bytes())
+        elif run.SECRETS.read_bytes() != secrets.read_bytes():
+            say("restaurer_secrets", sauvegarde=str(secrets), fichier=str(run.SECRETS))
     settings = Settings.from_environment(run.configuration(env))
     Records(settings.database_url).purge(settings.retention_days, settings.contact_days)
 
@@ -211,6 +215,15 @@ def tables(url: URL) -> list[str]:
     return found
 
 
+def environment() -> dict[str, str]:
+    """That of the services, without leaving new secrets in the place of those that a backup brings."""
+    known = run.SECRETS.exists()
+    env = run.configuration()
+    if not known:
+        run.SECRETS.unlink()
+    return env
+
+
 def choose(where: Path, name: str) -> Path:
     """The backup of this name, or the newest.
 
@@ -223,13 +236,13 @@ def choose(where: Path, name: str) -> Path:
     return chosen
 
 
-def main(environ: Mapping[str, str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action", choices=["faire", "lister", "restaurer"])
     parser.add_argument("--nom", default="", help="the backup to put back; the newest else")
     parser.add_argument("--oui", action="store_true", help="do not ask")
     options = parser.parse_args()
-    env = run.configuration(os.environ if environ is None else environ)
+    env = environment()
     where = folder(env)
     if options.action == "faire":
         say("sauvegarde_faite", dossier=str(back_up(env)))

@@ -39,21 +39,6 @@ KINDS = {"actions": "ACTIONS_PORT", "rasa": "RASA_PORT", "porte": "BON_MOMENT_PO
 """The processes of the guide, in the order of `services`, and the variable that says where each listens."""
 PATIENCE = 60.0
 """Seconds that PostgreSQL, Redis or nginx may take to answer, or to stop."""
-WRAPPER = """\
-daemon off;
-pid nginx.pid;
-error_log stderr;
-events { worker_connections 4096; }
-http {
-    client_body_temp_path corps;
-    proxy_temp_path reponses;
-    fastcgi_temp_path f;
-    uwsgi_temp_path u;
-    scgi_temp_path s;
-    include conf.d/*.conf;
-}
-"""
-"""Around the shared files: nothing outside its own folder."""
 
 
 def program(name: str) -> str | None:
@@ -103,13 +88,13 @@ def nginx(folder: Path, marks: Mapping[str, str], public: str = "http") -> list[
     `marks` fill the files of `deploy/nginx/`; `public` is the one that opens the public port, `http` or `https`.
     """
     (folder / "conf.d").mkdir(parents=True)
-    (folder / "nginx.conf").write_text(WRAPPER)
-    shutil.copy(NGINX / "porte.conf", folder)
+    for name in ("nginx.conf", "porte.conf"):
+        shutil.copy(NGINX / name, folder)
     for name in ("bon-moment.conf", f"{public}.conf"):
         # nginx has marks of its own, which stay.
         text = Template((NGINX / f"{name}.template").read_text("utf-8")).safe_substitute(marks)
         (folder / "conf.d" / name).write_text(text, "utf-8")
-    return [program("nginx") or "nginx", "-e", "stderr", "-p", f"{folder}/", "-c", "nginx.conf"]
+    return [program("nginx") or "nginx", "-e", "stderr", "-p", f"{folder}/", "-c", "nginx.conf", "-g", "daemon off;"]
 
 
 class Topology:

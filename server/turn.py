@@ -138,6 +138,7 @@ _create_app = rasa.server.create_app
 def create_app(*given: Any, **named: Any) -> Sanic:
     """Rasa's HTTP server, without the addresses that change its model."""
     app = _create_app(*given, **named)
+    logs.install()  # Rasa's command line has put its own in their place.
     logs.tame("sanic")
 
     async def refuse(request: Request) -> HTTPResponse | None:

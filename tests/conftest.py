@@ -118,6 +118,17 @@ class Postgres:
         finally:
             self._order(f"DROP DATABASE {name} WITH (FORCE)")
 
+    @contextmanager
+    def away(self, url: str) -> Iterator[None]:
+        """As while the server is restarted: every connection to that database is cut, and none is taken."""
+        name = url.rpartition("/")[2]
+        self._order(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        try:
+            self._order(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+            yield
+        finally:
+            self._order(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
     def _order(self, order: str) -> None:
         url = f"{self.server}/postgres"
         with create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect() as connection:

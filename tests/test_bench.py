@@ -70,7 +70,9 @@ def test_the_page_says_what_is_kept_and_what_is_not(compared: dict[str, Measured
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
     assert lines["Un tour, un bouton : au plus le quart du temps"].endswith("| × 0,10 | tenu |")
     assert lines["Mémoire : au plus la moitié"].endswith("| × 0,60 | **non tenu** |")
-    assert lines["Tours par seconde, 64 conversations à la fois : au moins quatre fois plus"].endswith("| × 8,00 | tenu |")
+    assert lines["Tours par seconde, 64 conversations à la fois : au moins quatre fois plus"].endswith(
+        "| × 8,00 | tenu |"
+    )
     assert lines["Réponses comprises : davantage"].endswith("| tenu |")
     assert "sauf un : 1 tour d'apprentissage au lieu de 100" in text
     assert "28/11/2026" in text and "30 min" in text.replace("\u00a0", " ")
@@ -97,7 +99,9 @@ def test_the_picture_shows_every_part_at_its_length(turn: dict[str, float]) -> N
     text = render("temps-d-un-tour.svg.j2", parts={"bouton": turn, "courte": turn, "longue": long}, order=PARTS)
     picture = ElementTree.fromstring(text)
     title, description = picture.find(f"{SVG}title"), picture.find(f"{SVG}desc")
-    assert title is not None and title.text and description is not None and "les actions 1,0" in (description.text or "")
+    assert (
+        title is not None and title.text and description is not None and "les actions 1,0" in (description.text or "")
+    )
     bars = [bar for bar in picture.iter(f"{SVG}rect") if bar.get("class") == "part"]
     assert len(bars) == 3 * len(PARTS)
     by_line: dict[str, float] = {}
@@ -150,7 +154,9 @@ def test_the_suggested_assistant_can_answer_every_question() -> None:
     for slot in SLOTS:
         filled = {m["value"] for m in domain["slots"][slot]["mappings"] if m["type"] == "from_intent"}
         assert filled >= set(VALEURS[slot]), slot
-    said = {one["intent"] for rule in rules for step in rule["steps"] for one in step.get("or", [step]) if "intent" in one}
+    said = {
+        one["intent"] for rule in rules for step in rule["steps"] for one in step.get("or", [step]) if "intent" in one
+    }
     assert intents <= {*said, "nlu_fallback"}, "an intent that no rule answers"
     assert said <= {*domain["intents"], "nlu_fallback"}
     spoken = {step["action"] for rule in rules for step in rule["steps"] if "action" in step}

@@ -46,6 +46,7 @@ from scripts.run import ROOT
 from tests.conftest import Guide, Postgres
 from web.records import Records
 from web.tables import AUDIT, CALL_BACKS, moment, now
+from web.views import SAID
 
 VERSION_TABLE = "bon_moment_schema"
 OURS, ANOTHER = "web-0123456789abcdef0123456789abcdef", "web-fedcba9876543210fedcba9876543210"
@@ -544,3 +545,27 @@ def test_a_conversation_on_postgresql_from_the_first_question_to_its_erasing(gui
         assert [kind for kind, _ in page][-1] == "effacee"
         assert mentions(base, *traces) == set()
         assert visitor.client.get("/api/conversation").status_code == 404
+
+
+@pytest.mark.bot
+def test_a_message_sent_while_the_database_restarts_is_refused_in_french_then_answered_once(
+    guide_postgres: Guide, postgres: Postgres
+) -> None:
+    typed, key = {"texte": "Pas certifiés du tout"}, "pendant-la-panne"
+    with Visitor(guide_postgres.door) as visitor:
+        page = visitor.events()
+        shown = messages(page)
+        assert next(shown)["id"].startswith("ouverture:")
+        with postgres.away(guide_postgres.database):
+            refused = visitor.client.post("/api/messages", json={**typed, "cle": key})
+            assert refused.status_code == 503 and refused.json()["texte"] in SAID.values()
+            health = visitor.client.get("/health/ready")
+            assert (health.status_code, health.json()["database"]) == (503, False)
+        assert visitor.client.get("/health/ready").status_code == 200
+        for _ in range(2):
+            visitor.send({**typed, "cle": key})
+        answer = next(m for m in shown if m["id"].startswith(f"{key}:") and m.get("boutons"))
+        assert answer["donnees"]["slot"] == "financement_actuel"
+        base = create_engine(guide_postgres.database, poolclass=NullPool, future=True)
+        kept = [row for row in everything(base)[EVENTS.name] if key in row["data"] and row["type_name"] == "user"]
+        assert len(kept) == 1

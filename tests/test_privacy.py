@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -324,6 +325,10 @@ def test_no_log_has_a_word_of_what_was_said_even_when_things_fail(logged: tuple[
         if mark.lower() in line.lower()
     ]
     assert found == []
+    for file in logs.iterdir():
+        said = file.read_text("utf-8", "replace")
+        assert "Traceback" not in said, f"{file.name} has what a library says of a failure"
+        assert all(map(json.loads, re.findall(r"^\{.*", said, re.M))) and "{" in said
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def test_what_was_backed_up_while_somebody_talked_comes_back_to_the_row(
 def test_a_backup_is_for_its_owner_alone_and_the_old_ones_go(
     home: Path, records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run.configuration()
+    run.configuration()  # Makes the secrets.
     for days in (13, 15):
         old = home / "sauvegardes" / f"{datetime.now() - timedelta(days=days):{sauvegarde.NAME}}"
         old.mkdir(parents=True)
@@ -125,6 +125,21 @@ def test_a_backup_is_for_its_owner_alone_and_the_old_ones_go(
     assert newest.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in newest.iterdir()} == {0o600}
     assert (newest / "secrets.env").read_text() == run.SECRETS.read_text()
+
+
+def test_secrets_come_back_where_there_are_none_only(
+    home: Path, records: Records, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.configuration()
+    kept = run.SECRETS.read_text()
+    assert command(monkeypatch, "faire") == 0
+    run.SECRETS.unlink()
+    assert command(monkeypatch, "lister") == command(monkeypatch, "restaurer", "--oui") == 0
+    assert run.SECRETS.read_text() == kept and run.SECRETS.stat().st_mode & 0o777 == 0o600
+    run.SECRETS.write_text(changed := kept.replace("=", "=x"))
+    assert command(monkeypatch, "restaurer", "--oui") == 0
+    assert run.SECRETS.read_text() == changed
+    assert "n’ont pas été remis" in capsys.readouterr().out
 
 
 def test_what_is_older_than_the_retention_does_not_come_back(
@@ -177,7 +192,7 @@ def goes_on(visitor: Visitor, guide: Guide, before: list[str]) -> None:
     """Whoever opens the page again reads the same, and answers the third question."""
     visitor.http.base_url = guide.door
     assert [m["texte"] for m in visitor.messages()] == before
-    visitor.choose("Grandir")
+    visitor.choose("Oui")
     visitor.sees("Question 4 sur 9")
 
 
@@ -192,7 +207,7 @@ def test_after_a_lost_machine_the_conversation_goes_on(tmp_path: Path, monkeypat
             visitor = converse(guide)
             before = [m["texte"] for m in visitor.messages()]
             assert command(monkeypatch, "faire") == 0
-            visitor.choose("Diversifier")  # Said after the backup: lost with the machine.
+            visitor.choose("Non")  # Said after the backup: lost with the machine.
         shutil.rmtree(base)
         run.SECRETS.unlink()
         assert command(monkeypatch, "restaurer", "--oui") == 0
@@ -311,7 +326,7 @@ def test_every_setting_and_every_command_is_in_the_runbook() -> None:
     assert len(settings) > 12
     assert {name for name in settings if f"`{name}`" not in RUNBOOK} == set()
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text("utf-8"), re.M)
-    told = set(re.findall(r"make ([a-z-]+)", RUNBOOK))
+    told = set(re.findall(r"make (?:-C \S+ )?([a-z]+(?:-[a-z]+)*)", RUNBOOK))
     assert told <= set(targets)
     assert told >= {"run", "compte", "purge", "export", "effacer", "sauvegarde", "restaurer", "modele-precedent"}
 

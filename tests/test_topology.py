@@ -41,7 +41,7 @@ from sqlalchemy.pool import NullPool
 from actions import texts
 from actions.diagnostic import diagnostiquer
 from scripts import train
-from scripts.topology import Topology, free_port, give, missing, nginx, owner
+from scripts.topology import NGINX, Topology, free_port, give, missing, nginx, owner
 from server.store import ConversationStore
 from tests.conftest import Conversation, Guide
 from tests.staff import COMPLETE, Staff
@@ -538,3 +538,33 @@ async def test_another_system_gets_the_events(
 def test_the_block_for_kafka_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     found = yaml.safe_load(with_broker("kafka"))["event_broker"]
     assert set(found) <= {"type", *inspect.signature(KafkaEventBroker.__init__).parameters}
+
+
+# ── the files for Docker, of which no engine is needed to read them ──
+
+
+def test_only_nginx_can_be_reached_from_outside_and_knows_all_it_has_to() -> None:
+    compose = yaml.safe_load(Path("deploy/compose.yml").read_text("utf-8"))
+    services = compose["services"]
+    assert {name for name, service in services.items() if "ports" in service} == {"nginx"}
+    assert {name for name, service in services.items() if service["networks"] != ["interne"]} == {"nginx"}
+    assert compose["networks"]["interne"] == {"internal": True}
+    given = services["nginx"]["environment"]
+    for template in NGINX.glob("*.template"):
+        assert set(re.findall(r"\$\{(\w+)\}", template.read_text("utf-8"))) <= set(given)
+    for kind, list_of in (("porte", "PORTES"), ("rasa", "RASAS"), ("actions", "ACTIONS")):
+        listed = re.findall(r"server (\S+):", given[list_of])
+        assert listed == [name for name in services if name.startswith(f"{kind}-")] and len(listed) == 2
+
+
+def test_every_secret_of_compose_is_in_the_example_without_a_value() -> None:
+    example = dict(
+        line.split("=", 1) for line in Path("deploy/exemple.env").read_text("utf-8").splitlines() if "=" in line
+    )
+    needed = set(re.findall(r"\$\{(\w+):\?\}", Path("deploy/compose.yml").read_text("utf-8")))
+    assert needed and all(example[name] == "" for name in needed)
+
+
+def test_several_machines_differ_from_one_in_no_endpoint() -> None:
+    alone, several = (yaml.safe_load(Path(file).read_text("utf-8")) for file in ("endpoints.yml", ENDPOINTS))
+    assert several == alone

@@ -48,9 +48,10 @@ class Connection(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             metrics.REFUSALS.labels("400").inc()
             said = {"erreur": "requete_illisible", "texte": SAID["requete_illisible"]}
-            kind = [(b"content-type", b"application/json"), (b"connection", b"close")]
             body = json.dumps(said, ensure_ascii=False).encode()
-            start = h11.Response(status_code=400, headers=[*kind, *headers("", "http")], reason=b"Bad Request")
+            own = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            own += [(b"connection", b"close"), *headers("", "http")]
+            start = h11.Response(status_code=400, headers=own, reason=b"Bad Request")
             for event in (start, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

@@ -162,6 +162,8 @@ class Desk:
             key = key_of(key)
             if not self.door.is_new(conversation, key):
                 return
+            if await run_in_threadpool(self.door.records.knows, conversation, key):
+                return  # It came by another door.
             try:
                 await self._say(conversation, _signed(account, "message", key), text)
             except Refused:

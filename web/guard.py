@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
@@ -32,6 +33,7 @@ PING = 15
 """Seconds between two signs of life in a stream."""
 WAIT = {429: 60, 503: 5}
 """Seconds after which who was refused may try again, where nothing better is known."""
+_HOST = re.compile(r"^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::(\d{1,5}))?$", re.ASCII)
 logger = logging.getLogger("bon_moment.door")
 
 
@@ -149,13 +151,15 @@ class Limits:
         """Let the request pass.
 
         Raises:
-            Refused: too many from this address, announced too large, or for a path that no file can have.
+            Refused: too many from this address, announced too large, or an address that cannot be.
         """
         limit(self.requests, client_of(request))
+        if not is_readable(request):
+            raise Refused(400, "requete_illisible")
         announced = request.headers.get("content-length", "0")
         if announced.isdecimal() and int(announced[:12]) > self.largest_body:
             raise Refused(413, "trop_gros")
-        if "\0" in request.url.path or "\0" in request.scope["path"]:
+        if "\0" in request.scope["path"]:
             raise Refused(404, "page_inconnue")
 
 
@@ -182,6 +186,12 @@ class Faults:
 
 
 # ── limits ──
+
+
+def is_readable(request: Request) -> bool:
+    """Whether the address that is asked for is one: its host too, which becomes part of links."""
+    host = _HOST.match(request.headers.get("host", "porte"))
+    return host is not None and int(host[1] or 0) < 65_536 and bytes(request.scope["query_string"]).isascii()
 
 
 def limit(rate: Rate, key: str, said: str = "trop_vite") -> None:
@@ -290,5 +300,8 @@ async def gone(request: Request, error: Exception) -> Response:
 
 async def failure(request: Request, error: Exception) -> Response:
     """A fault of ours: logged without the message's text, said in French."""
-    logger.exception("unexpected failure on %s", request.url.path)
+    path = str(request.scope["path"])
+    for named in request.path_params.values():  # The name of a conversation is no matter for the log.
+        path = path.replace(str(named), "…")
+    logger.exception("unexpected failure on %s", path)
     return await refused(request, Refused(500, "panne"))

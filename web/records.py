@@ -37,6 +37,8 @@ LOCK = 2_026_111
 """The name of the purge's lock, on PostgreSQL."""
 AGE = "ix_events_timestamp_sender_id"
 """The index by which old events are found."""
+NEWEST = 200
+"""Events of a conversation, among which a message that comes again is looked for."""
 LATE = timedelta(hours=1)
 """After so long, what is in a conversation that is not kept was written by a guide that was late."""
 
@@ -123,6 +125,15 @@ class Records:
                 query = select(EVENTS.c.data).where(EVENTS.c.sender_id == conversation).order_by(EVENTS.c.id)
                 found[EVENTS.name] = [json.loads(data) for data in connection.execute(query).scalars()]
         return {name: rows for name, rows in found.items() if rows}
+
+    def knows(self, conversation: str, key: str) -> bool:
+        """Whether a message of this `cle` is among the newest events of a conversation."""
+        newest = select(EVENTS.c.data).where(EVENTS.c.sender_id == conversation).order_by(EVENTS.c.id.desc())
+        with self._engine.begin() as connection:
+            if not inspect(connection).has_table(EVENTS.name):
+                return False
+            events = map(json.loads, connection.execute(newest.limit(NEWEST)).scalars())
+            return any((event.get("metadata") or {}).get("cle") == key for event in events)
 
     # ── retention ──
 

@@ -153,7 +153,8 @@ class Space:
 
     def has(self, request: Request) -> bool:
         """Whether the address is one of its own."""
-        return request.url.path == self.home or request.url.path.startswith(f"{self.home}/")
+        path: str = request.scope["path"]
+        return path == self.home or path.startswith(f"{self.home}/")
 
     def safe(self, path: str | None) -> str:
         """A page of the space to go to: never another site."""
@@ -170,7 +171,7 @@ class Space:
 
     def refused(self, request: Request, error: Refused) -> Response:
         """A refusal: said to the page's script, or as a page; without a session, the page to sign in."""
-        if wants_json(request) or request.url.path.endswith("/evenements"):
+        if wants_json(request) or request.scope["path"].endswith("/evenements"):
             return JSONResponse({"erreur": error.said, "texte": sentence(error)}, status_code=error.status)
         if error.status == 401:
             target = self.safe(address_of(request)) if request.method == "GET" else self.home
