@@ -29,6 +29,7 @@ from scripts.bench_stacks import Stack, Started, ours, postgresql, running, sugg
 from scripts.bench_suggested import ROUNDS
 from scripts.bench_turns import (
     MESSAGES,
+    Load,
     Times,
     at_rasa,
     by_events,
@@ -36,7 +37,7 @@ from scripts.bench_turns import (
     recorded,
     through_door,
     times,
-    turns_a_second,
+    under_load,
 )
 from scripts.texts import say
 
@@ -73,7 +74,7 @@ class Measured:
 
     starts: list[float] = field(default_factory=list)
     turns: dict[str, Times] = field(default_factory=dict)
-    rates: dict[int, float] = field(default_factory=dict)
+    loads: dict[int, Load] = field(default_factory=dict)
     memory: dict[str, tuple[float, float]] = field(default_factory=dict)
     lengths: dict[int, float] = field(default_factory=dict)
     events: dict[int, float] = field(default_factory=dict)
@@ -112,7 +113,10 @@ def goals(found: Mapping[str, Measured]) -> list[Goal]:
     usual, own = found["usuel"], found["bon_moment"]
     return [
         *(Goal(kind, own.turns[kind].p50 / usual.turns[kind].p50, most=1 / 4) for kind in MESSAGES),
-        *(Goal(f"debit_{count}", own.rates[count] / usual.rates[count], least=4) for count in AT_ONCE),
+        *(
+            Goal(f"debit_{count}", own.loads[count].rate / max(usual.loads[count].rate, 0.01), least=4)
+            for count in AT_ONCE
+        ),
         Goal("memoire", own.held / usual.held, most=1 / 2),
         Goal("demarrage", own.start / usual.start, most=1 / 2),
         # Above, not as good as.
@@ -129,7 +133,7 @@ def measure(stack: Stack, conversations: list[list[str]], pace: Pace, started: S
         conversations += recorded(stack)
     for count in AT_ONCE:
         say("banc_debit", nombre=str(count))
-        found.rates[count] = asyncio.run(turns_a_second(stack, conversations, count, pace.seconds))
+        found.loads[count] = asyncio.run(under_load(stack, conversations, count, pace.seconds))
     found.memory = started.memory()
     return found
 

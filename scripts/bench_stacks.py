@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from scripts import train
 from scripts.bench_suggested import KEPT, MODEL, write
-from scripts.run import Service, configuration, services
+from scripts.run import Service, answers, configuration, services
 from scripts.topology import free_port, give, owner, postgres_programs
 
 TODAY = "2026-11-23"
@@ -128,14 +128,15 @@ def running(stack: Stack, logs: Path, note: Callable[[str], None]) -> Iterator[S
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-        while not first_answer(stack.rasa):
-            dead = [name for name, process in started.processes.items() if process.poll() is not None]
-            if dead or time.monotonic() - begun > PATIENCE:
-                note(f"{logs}/{stack.name}-*.log")
-                raise RuntimeError(f"{stack.name} does not answer")
-            time.sleep(0.1)
+        with httpx.Client(timeout=60) as client:
+            while not first_answer(client, stack.rasa):
+                dead = [name for name, process in started.processes.items() if process.poll() is not None]
+                if dead or time.monotonic() - begun > PATIENCE:
+                    note(f"{logs}/{stack.name}-*.log")
+                    raise RuntimeError(f"{stack.name} does not answer")
+                time.sleep(0.1)
         started.seconds = time.monotonic() - begun
-        while stack.door and not is_ready(stack.services[-1].ready):
+        while stack.door and not answers(stack.services[-1].ready):
             time.sleep(0.1)
         yield started
     finally:
@@ -150,20 +151,12 @@ def running(stack: Stack, logs: Path, note: Callable[[str], None]) -> Iterator[S
                 process.wait()
 
 
-def first_answer(rasa: str) -> bool:
+def first_answer(client: httpx.Client, rasa: str) -> bool:
     """Whether a message is answered."""
     try:
         body = {"sender": f"banc-{secrets.token_hex(8)}", "message": "Bonjour"}
-        return bool(httpx.post(rasa + REST, json=body, timeout=60).raise_for_status().json())
+        return bool(client.post(rasa + REST, json=body).raise_for_status().json())
     except (httpx.HTTPError, ValueError):
-        return False
-
-
-def is_ready(address: str) -> bool:
-    """Whether `address` answers 200."""
-    try:
-        return httpx.get(address, timeout=5).status_code == 200
-    except httpx.HTTPError:
         return False
 
 

@@ -201,34 +201,40 @@ def recorded(stack: Stack) -> list[list[str]]:
     return found
 
 
-async def turns_a_second(stack: Stack, conversations: list[list[str]], at_once: int, seconds: float) -> float:
-    """Turns answered in a second while `at_once` conversations go on, each sending as soon as it is answered.
+@dataclass(frozen=True)
+class Load:
+    """What many conversations at once get: turns answered in a second, and how many got no answer (`lost`)."""
 
-    They go on for `seconds`, and until the last turn that has begun by then is answered.
+    rate: float
+    lost: int = 0
 
-    Raises:
-        Silence: a turn got no answer. httpx.HTTPError: Rasa cannot be reached.
+
+async def under_load(stack: Stack, conversations: list[list[str]], at_once: int, seconds: float) -> Load:
+    """Let `at_once` conversations go on, each sending as soon as it is answered, or has got no answer.
+
+    They go on for `seconds`, and until the last turn that has begun by then is over.
     """
-    answered, begun = 0, time.monotonic()
-    end = begun + seconds
+    answered, lost, begun = 0, 0, time.monotonic()
 
     async def talk(client: httpx.AsyncClient, number: int) -> None:
-        nonlocal answered
+        nonlocal answered, lost
         while True:
             sender = stranger()
             for message in conversations[number % len(conversations)]:
-                response = await client.post(REST, json={"sender": sender, "message": message})
-                if not response.raise_for_status().json():
-                    raise Silence(message)
-                answered += 1
-                if time.monotonic() > end:
+                try:
+                    response = await client.post(REST, json={"sender": sender, "message": message})
+                    said = response.raise_for_status().json()
+                except (httpx.HTTPError, ValueError):
+                    said = []
+                answered, lost = answered + bool(said), lost + (not said)
+                if time.monotonic() > begun + seconds:
                     return
             number += at_once
 
     limits = httpx.Limits(max_connections=at_once)
     async with httpx.AsyncClient(base_url=stack.rasa, timeout=600, limits=limits) as client:
         await asyncio.gather(*(talk(client, number) for number in range(at_once)))
-    return answered / (time.monotonic() - begun)
+    return Load(answered / (time.monotonic() - begun), lost)
 
 
 # ── what makes a turn cost more ──

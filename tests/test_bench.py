@@ -1,4 +1,4 @@
-"""The measures of `make bench`: what is made of the figures, and that what is timed is still there. No time is judged."""
+"""The measures of `make bench`: what is made of the figures; what is timed is still there. No time is judged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from actions.diagnostic import SLOTS, VALEURS
 from scripts import bench, bench_suggested, evaluate, train
 from scripts.bench import AT_ONCE, PARTS, QUICK, Measured, goals, number, parts_of, render
 from scripts.bench_rasa import WATCHED, found, timed
-from scripts.bench_turns import MESSAGES, Times, parts
+from scripts.bench_turns import MESSAGES, Load, Times, parts
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -24,7 +24,7 @@ def measured(milliseconds: float, rate: float, megabytes: float, right: float) -
     return Measured(
         starts=[milliseconds / 10],
         turns={kind: Times(milliseconds, 2 * milliseconds) for kind in MESSAGES},
-        rates=dict.fromkeys(AT_ONCE, rate),
+        loads={count: Load(rate, lost=3 if count == 64 else 0) for count in AT_ONCE},
         memory={"rasa": (megabytes, megabytes)},
         lengths=dict.fromkeys(QUICK.lengths, milliseconds),
         events=dict.fromkeys(QUICK.events, milliseconds),
@@ -75,6 +75,7 @@ def test_the_page_says_what_is_kept_and_what_is_not(compared: dict[str, Measured
     )
     assert lines["Réponses comprises : davantage"].endswith("| tenu |")
     assert "sauf un : 1 tour d'apprentissage au lieu de 100" in text
+    assert "40,0 (3 sans réponse)" in text
     assert "28/11/2026" in text and "30 min" in text.replace("\u00a0", " ")
 
 

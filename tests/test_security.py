@@ -669,7 +669,7 @@ def test_no_token_makes_rasa_load_or_train_a_model(guide: Guide) -> None:
 
 
 @pytest.mark.bot
-@pytest.mark.parametrize("token", [None, "", "Bearer ", "Bearer faux", "Bearer é"])
+@pytest.mark.parametrize("token", [None, "", "Bearer", "Bearer faux", "Bearer é"])
 def test_the_doors_way_into_rasa_is_for_the_door_alone(guide: Guide, token: str | None) -> None:
     headers = {} if token is None else {"authorization": token.encode()}
     body = {"sender": "web-x", "message": "bonjour", "metadata": {"cle": "cle-0001"}}

@@ -31,6 +31,8 @@ SLOW = 30.0
 """Seconds that a page may take to read what is sent to it before its stream is closed."""
 PING = 15
 """Seconds between two signs of life in a stream."""
+LONGEST_PATH = 1_000
+"""Characters: far more than any address of ours has."""
 WAIT = {429: 60, 503: 5}
 """Seconds after which who was refused may try again, where nothing better is known."""
 _HOST = re.compile(r"^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::(\d{1,5}))?$", re.ASCII)
@@ -159,7 +161,7 @@ class Limits:
         announced = request.headers.get("content-length", "0")
         if announced.isdecimal() and int(announced[:12]) > self.largest_body:
             raise Refused(413, "trop_gros")
-        if "\0" in request.scope["path"]:
+        if "\0" in request.scope["path"] or len(request.scope["path"]) > LONGEST_PATH:
             raise Refused(404, "page_inconnue")
 
 
