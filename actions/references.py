@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sqlite3
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any
@@ -42,6 +43,10 @@ def engine(url: str) -> Engine:
     if url.startswith("sqlite"):
         listen(made, "connect", write_ahead)
     migrate(made)
+    if url.startswith("sqlite"):
+        # While one connection is open, the others need make no file: what is kept is read even where the disk is full.
+        made.idle = sqlite3.connect(made.url.database or ":memory:", check_same_thread=False)
+        made.idle.execute("SELECT * FROM sqlite_master").fetchall()
     return made
 
 
@@ -52,6 +57,7 @@ def write_ahead(connection: Any, _: object) -> None:
     """
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA secure_delete=ON")  # What is erased is gone from the file too.
 
 
 def new_code() -> str:

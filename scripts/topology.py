@@ -28,7 +28,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from scripts import train
+from scripts import run, train
 from scripts.run import ROOT, Service, Supervisor, configuration, services
 from scripts.texts import say, sentence
 
@@ -37,6 +37,8 @@ PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 """Where programs are looked for: Debian's nginx is not in everyone's path."""
 KINDS = {"actions": "ACTIONS_PORT", "rasa": "RASA_PORT", "porte": "BON_MOMENT_PORT"}
 """The processes of the guide, in the order of `services`, and the variable that says where each listens."""
+LOG = "topologie"
+"""Where PostgreSQL, Redis and nginx write, among the logs of the guide."""
 PATIENCE = 60.0
 """Seconds that PostgreSQL, Redis or nginx may take to answer, or to stop."""
 
@@ -163,7 +165,7 @@ class Topology:
         self._run(made).wait()
         for name in self._commands:
             if not self.begin(name):
-                return sentence("arret_service", service=name, journal=str(self.folder / "journal"))
+                return sentence("arret_service", service=name, journal=run.log_of(LOG))
         return self.supervisor.start()
 
     def begin(self, name: str) -> bool:
@@ -196,7 +198,8 @@ class Topology:
 
     def _run(self, command: list[str]) -> subprocess.Popen[bytes]:
         env = {"PATH": PATH, "LC_ALL": "C", "HOME": str(self.folder)}
-        with (self.folder / "journal").open("ab") as log:
+        run.LOGS.mkdir(parents=True, exist_ok=True)
+        with (run.LOGS / f"{LOG}.log").open("ab") as log:
             return subprocess.Popen(
                 command,
                 cwd=self.folder,

@@ -32,6 +32,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from sqlalchemy.engine import Connection
 
 from actions.references import engine
+from web.records import alone
 
 LONG = 100
 """Events of one session after which the next begins: about eight turns."""
@@ -58,8 +59,10 @@ class ConversationStore(SQLTrackerStore):
         self, domain: Domain | None = None, host: str = "", event_broker: EventBroker | None = None, **_: Any
     ) -> None:
         self.engine = engine(host)
-        for made in (EVENTS, *INDEXES):
-            made.create(self.engine, checkfirst=True)
+        with self.engine.begin() as connection:
+            alone(connection)  # Another server of Rasa may start at the same time.
+            for made in (EVENTS, *INDEXES):
+                made.create(connection, checkfirst=True)
         self.sessionmaker = sa.orm.sessionmaker(bind=self.engine)
         TrackerStore.__init__(self, domain, event_broker)
 

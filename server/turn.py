@@ -15,6 +15,7 @@ import rasa.core.agent
 import rasa.server
 from jsonschema import Draft202012Validator
 from rasa.core.actions.action import ActionExecutionRejection, RemoteAction
+from rasa.core.nlg import interpolator
 from rasa.core.tracker_store import TrackerStore
 from rasa.shared.core.domain import Domain
 from rasa.shared.core.events import Event
@@ -108,6 +109,12 @@ def event_class(type_name: str, default: type[Event] | None = None) -> type[Even
     return _event_class(type_name, default)
 
 
+def interpolate_text(response: str, values: dict[str, str]) -> str:
+    """A text with its marks filled; what a button sends has none: Rasa takes its braces for marks, and logs a fault."""
+    return response if response.startswith("/") else str(_interpolate_text(response, values))
+
+
+_interpolate_text = interpolator.interpolate_text
 _event_class = Event.resolve_by_type
 _run = RemoteAction.run
 
@@ -158,6 +165,7 @@ REPLACED = (
     (RemoteAction, "_action_call_format", action_call),
     (EndpointConfig, "session", lambda _: KeptSession()),
     (Event, "resolve_by_type", staticmethod(event_class)),
+    (interpolator, "interpolate_text", interpolate_text),
     (rasa.core.agent, "FailSafeTrackerStore", keep_as_it_is),
     (rasa.server, "create_app", create_app),
 )

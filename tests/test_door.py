@@ -71,6 +71,9 @@ class FakeRasa:
             raise httpx.ConnectError("down")
         if request.url.path.endswith("/tracker"):
             return self.tracker(request.url.path.split("/")[2], request.url.params)
+        if request.url.path.endswith("/tracker/events"):
+            self.events[request.url.path.split("/")[2]] += json.loads(request.content)
+            return httpx.Response(200 if request.url.params["token"] == "jeton" else 401, json={})
         if request.method == "GET":
             return httpx.Response(200, text="Hello from Rasa")
         body = json.loads(request.content)

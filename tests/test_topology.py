@@ -42,8 +42,9 @@ from actions import texts
 from actions.diagnostic import diagnostiquer
 from scripts import train
 from scripts.topology import NGINX, Topology, free_port, give, missing, nginx, owner
+from server import store
 from server.store import ConversationStore
-from tests.conftest import Conversation, Guide
+from tests.conftest import Conversation, Guide, Postgres
 from tests.staff import COMPLETE, Staff
 from web.views import SAID
 
@@ -272,6 +273,18 @@ def test_two_messages_at_once_through_two_doors_are_answered_one_after_the_other
         assert turns == sorted(turns, key=in_order.index) and set(in_order) == {"ouverture", *keys}
         slots = {e["name"]: e["value"] for e in events(topology, first.conversation) if e["event"] == "slot"}
         assert (slots["statut_qualiopi"], slots["financement_actuel"]) == ("non_certifie", "aucun")
+
+
+def test_two_rasa_that_start_at_once_make_their_table_once(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "engine", lambda url: create_engine(url, future=True))  # One each, as two processes.
+    together = threading.Barrier(2)
+
+    def start(url: str) -> None:
+        together.wait()
+        ConversationStore(None, url)
+
+    with postgres.database() as url, ThreadPoolExecutor() as pool:
+        list(pool.map(start, [url, url]))
 
 
 # ── what dies ──
