@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any
@@ -16,7 +15,7 @@ from sqlalchemy import Column, DateTime, MetaData, String, Table, create_engine,
 from sqlalchemy.engine import Engine
 from sqlalchemy.event import listen
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import QueuePool
 
 from migrations import migrate
 
@@ -38,15 +37,14 @@ REFERENCES = Table(
 def engine(url: str) -> Engine:
     """The engine for `url`, its tables brought up to date."""
     # A connection that the database has closed is opened anew; what goes wrong is told without the values at stake.
-    pool: dict[str, Any] = {"poolclass": NullPool} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    pool: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("sqlite"):
+        # Kept open too: to open a file and close it costs more than a turn, and needs room on a full disk.
+        pool = {"poolclass": QueuePool, "connect_args": {"check_same_thread": False}}
     made = create_engine(url, future=True, hide_parameters=True, **pool)
     if url.startswith("sqlite"):
         listen(made, "connect", write_ahead)
     migrate(made)
-    if url.startswith("sqlite"):
-        # While one connection is open, the others need make no file: what is kept is read even where the disk is full.
-        made.idle = sqlite3.connect(made.url.database or ":memory:", check_same_thread=False)
-        made.idle.execute("SELECT * FROM sqlite_master").fetchall()
     return made
 
 

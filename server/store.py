@@ -36,8 +36,8 @@ from web.records import alone
 
 LONG = 100
 """Events of one session after which the next begins: about eight turns."""
-RECENT = 40
-"""Messages, the newest of a conversation, among which one that comes again is looked for."""
+RECENT = 60
+"""Events, the newest of a conversation, among which a message that comes again is looked for: some four turns."""
 
 EVENTS = SQLTrackerStore.SQLEvent.__table__
 INDEXES = (
@@ -110,20 +110,17 @@ class ConversationStore(SQLTrackerStore):
 
         `messages`: what the guide said, as its channel sends it; `entendu`: what was heard in the message.
         """
-        spoken = EVENTS.c.type_name.in_(("user", "bot"))
-        query = sa.select(EVENTS.c.type_name, EVENTS.c.data).where(EVENTS.c.sender_id == sender_id, spoken)
+        query = sa.select(EVENTS.c.type_name, EVENTS.c.data).where(EVENTS.c.sender_id == sender_id)
         with self.engine.connect() as connection:
             rows = connection.execute(query.order_by(EVENTS.c.id.desc()).limit(RECENT)).all()
-        said: list[dict[str, Any]] = []
-        for row in rows:
-            event = json.loads(row.data)
-            if row.type_name == "bot":
-                data = event.get("data") or {}
-                message = {"text": event.get("text"), "buttons": data.get("buttons"), "custom": data.get("custom")}
-                said.append({name: value for name, value in message.items() if value})
-            elif (event.get("metadata") or {}).get("cle") == key:
-                return {"messages": said[::-1], "entendu": event.get("parse_data") or {}}
-            else:
+        mark, said = f'"cle": {json.dumps(key)}', list[str]()
+        for kind, kept in rows:
+            if kind == "bot":
+                said.append(kept)
+            elif kind == "user":
+                if mark in kept and ((event := json.loads(kept)).get("metadata") or {}).get("cle") == key:
+                    messages = [message_of(json.loads(one)) for one in reversed(said)]
+                    return {"messages": messages, "entendu": event.get("parse_data") or {}}
                 said = []
         return None
 
@@ -163,3 +160,10 @@ def _row(sender_id: str, event: Event) -> dict[str, Any]:
         "action_name": data.get("name"),
         "data": json.dumps(data),
     }
+
+
+def message_of(event: dict[str, Any]) -> dict[str, Any]:
+    """What the guide said, as its channel sends it: `text`, `buttons`, `custom`, those that there are."""
+    data = event.get("data") or {}
+    found = {"text": event.get("text"), "buttons": data.get("buttons"), "custom": data.get("custom")}
+    return {name: value for name, value in found.items() if value}

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -33,6 +32,7 @@ from rasa.shared.core.events import (
 from rasa.shared.core.trackers import DialogueStateTracker
 from rasa.utils.endpoints import EndpointConfig
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from actions.references import engine
 from scripts.train import ROOT
@@ -137,12 +137,12 @@ async def test_a_message_that_comes_again_is_known_with_what_was_answered(databa
     assert await store.turn_of("web-autre", "cle-0001") is None
 
 
-async def test_a_database_that_does_not_answer_is_no_empty_conversation(tmp_path: Path, domain: Domain) -> None:
-    store = ConversationStore(domain, f"sqlite:///{tmp_path}/essai.db")
+async def test_a_database_that_fails_is_no_empty_conversation(database: str, domain: Domain) -> None:
+    store = ConversationStore(domain, database)
     await turn_of(store)
-    (tmp_path / "essai.db").unlink()
-    (tmp_path / "essai.db").mkdir()
-    with pytest.raises(Exception, match="unable to open"):
+    with engine(database).begin() as connection:
+        connection.execute(text("DROP TABLE events"))
+    with pytest.raises(SQLAlchemyError):
         await store.retrieve(SENDER)
 
 

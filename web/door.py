@@ -335,6 +335,11 @@ class Door:
         while True:
             await asyncio.sleep(HERE)
             self._tell_whose()
+            silent = [door for door, (told, _) in self._elsewhere.items() if time.monotonic() - told > 3 * HERE]
+            for door in silent:
+                del self._elsewhere[door]
+            if silent:
+                self._missed()  # It has died, perhaps in the middle of a turn that our pages wait for.
 
     def work(self) -> list[Coroutine[Any, Any, None]]:
         """What has to run for as long as the door is open."""
