@@ -70,7 +70,7 @@ def ours(folder: Path, database: str | None = None, watched: Path | None = None)
     ports = {name: free_port() for name in ("BON_MOMENT_PORT", "RASA_PORT", "ACTIONS_PORT")}
     changes = {"DATABASE_URL": database or f"sqlite:///{folder / 'bon-moment.db'}", "BON_MOMENT_DATE": TODAY}
     # All that is sent comes from one address.
-    changes |= {"BON_MOMENT_OUVERTURES_PAR_MINUTE": "100000", "BON_MOMENT_REQUETES_PAR_MINUTE": "1000000"}
+    changes |= {f"BON_MOMENT_{limit}_PAR_MINUTE": "1000000" for limit in ("OUVERTURES", "REQUETES", "MESSAGES")}
     env = configuration({**os.environ, **ports, **changes})
     started = services(env)
     if watched:

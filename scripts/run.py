@@ -33,8 +33,10 @@ WORKSHOP = {
     "BON_MOMENT_ATELIER": "ouvert",
     "BON_MOMENT_HOTE": "0.0.0.0",  # noqa: S104 - the room has to reach it.
     "DATABASE_URL": f"sqlite:///{ROOT / 'var' / 'atelier.db'}",
+    "BON_MOMENT_MESSAGES_PAR_MINUTE": "3000",  # A whole room may come by one address.
 }
 """What a workshop changes: open to the room, without an account on this machine, in a database of its own."""
+
 READY_TIMEOUT = 240.0
 """Seconds that a service may take to answer: a slow laptop loads the language model in more than a minute."""
 

@@ -58,8 +58,10 @@ def validate_action_result(action: RemoteAction, result: dict[str, Any]) -> bool
     return True
 
 
+READ_BY_ACTIONS = ("user", "action", "slot")
+"""Kinds of events that our actions look at, and those of the form: never what the guide said."""
 EVENTS_SENT = 60
-"""Events, the newest, that an action gets: ours look back at most to the last answer."""
+"""Events, the newest, among which they are taken: actions look back at most to the last answer."""
 
 
 def action_call(action: RemoteAction, tracker: DialogueStateTracker, domain: Domain) -> dict[str, Any]:
@@ -68,7 +70,7 @@ def action_call(action: RemoteAction, tracker: DialogueStateTracker, domain: Dom
     Rasa would send the whole conversation, every word of it, three or four times a turn.
     """
     state = tracker.current_state(EventVerbosity.NONE)
-    newest = list(tracker.events)[-EVENTS_SENT:]
+    newest = [event for event in list(tracker.events)[-EVENTS_SENT:] if event.type_name in READ_BY_ACTIONS]
     state["events"] = [{n: v for n, v in event.as_dict().items() if n != "parse_data"} for event in newest]
     call = {"next_action": action.name(), "sender_id": tracker.sender_id, "tracker": state, "version": rasa.__version__}
     if domain.does_custom_action_explicitly_need_domain(action.name()):
