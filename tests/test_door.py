@@ -1173,3 +1173,48 @@ async def test_trying_many_logins_at_once_from_one_address_is_stopped_and_said(v
     others = await asyncio.gather(*(tries(f"nul{n}") for n in range(6 * TRIES)))
     assert 429 in others
     assert (await visitor.client.get("/api/conversation")).status_code == 200
+
+
+# ── several doors ──
+
+
+async def test_what_another_door_tells_reaches_the_pages_of_this_one(visitor: Visitor) -> None:
+    door, conversation = visitor.door, visitor.conversation()
+    page: asyncio.Queue[dict[str, Any]] = asyncio.Queue(4)
+    door._pages[conversation].add(page)
+    door._hear("pages", conversation, "message", {"texte": "d’ailleurs"})
+    assert page.get_nowait() == {"type": "message", "data": {"texte": "d’ailleurs"}}
+    assert not door.is_watched("web-ailleurs")
+    door._hear("presents", "autre", ["web-ailleurs"])
+    assert door.is_watched("web-ailleurs") and door.is_watched(conversation)
+
+
+async def test_a_page_that_does_not_keep_up_is_told_everything_anew(visitor: Visitor) -> None:
+    door, conversation = visitor.door, visitor.conversation()
+    page: asyncio.Queue[dict[str, Any]] = asyncio.Queue(3)
+    door._pages[conversation].add(page)
+    for number in range(4):
+        await door.publish(conversation, "message", {"id": str(number)})
+    assert [page.get_nowait()["type"] for _ in range(page.qsize())] == ["relire"]
+
+
+async def test_when_another_door_has_died_the_pages_read_everything_anew(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have died in the middle of a turn that a page of this door waits for: the page then sends it again."""
+    monkeypatch.setattr("web.door.HERE", 0.01)
+    door = visitor.door
+    events: list[str] = []
+
+    async def read() -> None:
+        async for event in door.stream(visitor.conversation()):
+            events.append(event["event"])
+            if events.count("historique") == 2:
+                return
+
+    door._hear("presents", "autre", [])
+    reading = asyncio.create_task(read())
+    telling = asyncio.create_task(door._tell_whose_often())
+    await asyncio.wait_for(reading, 30)
+    telling.cancel()
+    assert events.count("historique") == 2 and not door._elsewhere
