@@ -40,6 +40,8 @@ RECENT = 60
 """Events, the newest of a conversation, among which a message that comes again is looked for: some four turns."""
 
 EVENTS = SQLTrackerStore.SQLEvent.__table__
+# A million conversations a month would count beyond what an ordinary integer holds within two years.
+EVENTS.c.id.type = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 INDEXES = (
     sa.Index("ix_events_sender_id_id", EVENTS.c.sender_id, EVENTS.c.id),
     sa.Index("ix_events_sender_id_type_name_id", EVENTS.c.sender_id, EVENTS.c.type_name, EVENTS.c.id),

@@ -146,6 +146,18 @@ async def test_a_database_that_fails_is_no_empty_conversation(database: str, dom
         await store.retrieve(SENDER)
 
 
+async def test_events_are_counted_beyond_what_an_ordinary_integer_holds(database: str, domain: Domain) -> None:
+    store = ConversationStore(domain, database)
+    with engine(database).begin() as connection:
+        row = {"i": 2**31 + 7, "s": SENDER, "t": "session_started", "d": '{"event": "session_started"}'}
+        connection.execute(text("INSERT INTO events (id, sender_id, type_name, data) VALUES (:i, :s, :t, :d)"), row)
+        if database.startswith("postgresql"):
+            connection.execute(text("SELECT setval('events_id_seq', 2147483660)"))
+    await turn_of(store, "bonjour")
+    read = await store.retrieve(SENDER)
+    assert read is not None and read.latest_message is not None and read.latest_message.text == "bonjour"
+
+
 async def test_reading_a_turn_uses_an_index_whatever_is_stored(database: str, domain: Domain) -> None:
     """Neither the other conversations nor the former sessions of this one are gone through."""
     store = ConversationStore(domain, database)
