@@ -238,7 +238,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a running Redis."""
     program = shutil.which("redis-server")
     if program is None:
-        pytest.skip("AUCUN REDIS : les essais à plusieurs n'ont pas eu lieu")
+        pytest.skip("AUCUN NGINX, REDIS OU POSTGRESQL : les essais à plusieurs n’ont pas eu lieu")
     port, home = free_port(), tmp_path_factory.mktemp("redis")
     command = [program, "--port", port, "--bind", "127.0.0.1", "--dir", str(home), "--save", ""]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
