@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Column, DateTime, MetaData, String, Table, create_engine, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.event import listen
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DisconnectionError, IntegrityError
 from sqlalchemy.pool import QueuePool
 
 from migrations import migrate
@@ -44,6 +44,7 @@ def engine(url: str) -> Engine:
     made = create_engine(url, future=True, hide_parameters=True, **pool)
     if url.startswith("sqlite"):
         listen(made, "connect", write_ahead)
+        listen(made, "checkout", same_file)
     migrate(made)
     return made
 
@@ -56,6 +57,20 @@ def write_ahead(connection: Any, _: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA secure_delete=ON")  # What is erased is gone from the file too.
+
+
+def same_file(connection: Any, record: Any, _: object) -> None:
+    """Let a connection be used only while its file is the one that stands there: what is written to a file that was
+    removed or replaced is lost.
+
+    Raises:
+        sqlalchemy.exc.DisconnectionError: it is another; the pool then opens that one.
+    """
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    if path:
+        there = os.stat(path).st_ino if os.path.exists(path) else None
+        if record.info.setdefault("inode", there) != there:
+            raise DisconnectionError
 
 
 def new_code() -> str:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import secrets
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 from threading import Barrier
 from typing import Any, TypeVar
 
@@ -569,3 +571,20 @@ def test_a_message_sent_while_the_database_restarts_is_refused_in_french_then_an
         base = create_engine(guide_postgres.database, poolclass=NullPool, future=True)
         kept = [row for row in everything(base)[EVENTS.name] if key in row["data"] and row["type_name"] == "user"]
         assert len(kept) == 1
+
+
+def test_a_file_that_was_replaced_is_not_written_to_any_more(tmp_path: Path) -> None:
+    """Else what people say would go on into a file that no longer has a name, and be lost."""
+    url, file = f"sqlite:///{tmp_path}/essai.db", tmp_path / "essai.db"
+    records = Records(url)
+    records.open("web-avant")
+    copy = tmp_path / "copie.db"
+    with sqlite3.connect(file) as there, sqlite3.connect(copy) as here:
+        there.backup(here)
+    for beside in tmp_path.glob("essai.db-*"):
+        beside.unlink()
+    copy.replace(file)
+    records.open("web-apres")
+    with sqlite3.connect(file) as there:
+        kept = {name for (name,) in there.execute("SELECT conversation FROM bon_moment_conversations")}
+    assert kept == {"web-avant", "web-apres"}
