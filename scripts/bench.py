@@ -15,7 +15,7 @@ import re
 import shutil
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -138,8 +138,8 @@ def measure(stack: Stack, conversations: list[list[str]], pace: Pace, started: S
     return found
 
 
-def start_again(stacks: Sequence[Stack]) -> list[float]:
-    """Seconds that it takes to start each."""
+def start_again(stacks: Iterable[Stack]) -> list[float]:
+    """Seconds that it takes to start each; each is made when the one before has stopped, for they share files."""
     found = []
     for stack in stacks:
         with running(stack, FOLDER, failed) as started:
@@ -252,8 +252,8 @@ def main() -> int:
         say("banc_grandir")
         found["usuel"].lengths = by_length(usual, pace.suggested_lengths)
     say("banc_demarrages")
-    found["bon_moment"].starts += start_again([ours(FOLDER) for _ in range(pace.starts - 1)])
-    found["usuel"].starts += start_again([suggested(FOLDER) for _ in range(pace.starts - 1)])
+    found["bon_moment"].starts += start_again(ours(FOLDER) for _ in range(pace.starts - 1))
+    found["usuel"].starts += start_again(suggested(FOLDER) for _ in range(pace.starts - 1))
 
     found["usuel"].training = trained_in(bench_suggested.LOG)
     found["bon_moment"].training = trained_in(train.LOG)
