@@ -66,8 +66,9 @@ def same_file(connection: Any, record: Any, _: object) -> None:
     Raises:
         sqlalchemy.exc.DisconnectionError: it is another; the pool then opens that one.
     """
-    path = connection.execute("PRAGMA database_list").fetchone()[2]
-    if path:
+    if "file" not in record.info:
+        record.info["file"] = connection.execute("PRAGMA database_list").fetchone()[2]
+    if path := record.info["file"]:
         there = os.stat(path).st_ino if os.path.exists(path) else None
         if record.info.setdefault("inode", there) != there:
             raise DisconnectionError

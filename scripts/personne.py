@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 
 from scripts import sauvegarde
@@ -15,7 +14,7 @@ from scripts.run import ROOT, configuration
 from scripts.texts import say, sentence
 from web import person
 from web.accounts import ROLES, Accounts
-from web.bus import CHANNEL, Locks, connect
+from web.bus import Bus, Locks, connect
 from web.records import Records
 from web.tables import ZONE
 from web.views import SAID
@@ -63,12 +62,9 @@ async def erase(records: Records, redis_url: str, conversation: str) -> None:
     redis = connect(redis_url)
     async with Locks(redis, "porte").held(conversation):
         await asyncio.to_thread(records.erase, conversation)
-    for told in (
-        ("pages", conversation, "effacee", {"texte": SAID["effacee"]}),
-        ("console", "effacee", {"conversation": conversation}),
-    ):
-        if redis is not None:
-            await redis.publish(CHANNEL, json.dumps([LOGIN, *told], ensure_ascii=False))
+    doors = Bus(redis)
+    await doors.tell_now("pages", conversation, "effacee", {"texte": SAID["effacee"]})
+    await doors.tell_now("console", "effacee", {"conversation": conversation})
     for file in EXPORTS.glob(f"{conversation}.*"):
         file.unlink()
 

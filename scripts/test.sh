@@ -53,20 +53,9 @@ step "Tests"
 report=var/tests.txt
 $python -m pytest "$@" 2>&1 | tee "$report"
 absent=
-if grep -q "AUCUN NAVIGATEUR" "$report"; then
-    echo "Les essais dans la page n'ont PAS eu lieu : aucun navigateur trouvé (installez Chromium)."
-    absent=1
-fi
-if grep -q "AUCUN POSTGRESQL" "$report"; then
-    echo "Les essais sur PostgreSQL n'ont PAS eu lieu : aucun PostgreSQL trouvé (installez le paquet postgresql)."
-    absent=1
-fi
-if grep -q "AUCUN NGINX, REDIS OU POSTGRESQL" "$report"; then
-    echo "Les essais à plusieurs n'ont PAS eu lieu : il manque nginx, redis-server ou postgresql."
-    absent=1
-fi
-if grep -q "AUCUN RABBITMQ" "$report"; then
-    echo "L'essai de l'envoi des événements n'a PAS eu lieu : aucun RabbitMQ trouvé (installez le paquet rabbitmq-server)."
-    absent=1
-fi
+missed() { if grep -q "$1" "$report"; then echo "$2"; absent=1; fi; }
+missed "AUCUN NAVIGATEUR" "Les essais dans la page n'ont PAS eu lieu : aucun navigateur trouvé (installez Chromium)."
+missed "AUCUN POSTGRESQL" "Les essais sur PostgreSQL n'ont PAS eu lieu : aucun PostgreSQL trouvé (installez le paquet postgresql)."
+missed "AUCUN NGINX, REDIS OU POSTGRESQL" "Les essais à plusieurs n'ont PAS eu lieu : il manque nginx, redis-server ou postgresql."
+missed "AUCUN RABBITMQ" "L'essai de l'envoi des événements n'a PAS eu lieu : aucun RabbitMQ trouvé (installez le paquet rabbitmq-server)."
 [ -z "$absent" ] || [ -z "${CI:-}" ] || exit 1

@@ -32,7 +32,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from sqlalchemy.engine import Connection
 
 from actions.references import engine
-from web.records import alone
+from migrations import LOCK, alone
 
 LONG = 100
 """Events of one session after which the next begins: about eight turns."""
@@ -62,7 +62,7 @@ class ConversationStore(SQLTrackerStore):
     ) -> None:
         self.engine = engine(host)
         with self.engine.begin() as connection:
-            alone(connection)  # Another server of Rasa may start at the same time.
+            alone(connection, LOCK)  # Another server of Rasa may start at the same time.
             for made in (EVENTS, *INDEXES):
                 made.create(connection, checkfirst=True)
         self.sessionmaker = sa.orm.sessionmaker(bind=self.engine)
@@ -71,7 +71,8 @@ class ConversationStore(SQLTrackerStore):
     async def _retrieve(self, sender_id: str, fetch_events_from_all_sessions: bool) -> DialogueStateTracker | None:
         """The conversation, from its last session or whole; None where nothing of it is kept."""
         with self.engine.connect() as connection:
-            since = 0 if fetch_events_from_all_sessions else _last_session(connection, sender_id)
+            began = EVENTS.c.type_name == SessionStarted.type_name
+            since = 0 if fetch_events_from_all_sessions else _newest(connection, sender_id, began) or 0
             query = sa.select(EVENTS.c.id, EVENTS.c.data).where(EVENTS.c.sender_id == sender_id, EVENTS.c.id >= since)
             rows = connection.execute(query.order_by(EVENTS.c.id)).all()
         if not rows or self.domain is None:
@@ -94,15 +95,10 @@ class ConversationStore(SQLTrackerStore):
         if not new:
             return
         with self.engine.begin() as connection:
-            newest = connection.execute(
-                sa.select(sa.func.max(EVENTS.c.id)).where(EVENTS.c.sender_id == tracker.sender_id)
-            ).scalar()
-            if newest != last:
+            if _newest(connection, tracker.sender_id) != last:
                 raise WrittenMeanwhile
             connection.execute(EVENTS.insert(), [_row(tracker.sender_id, event) for event in new])
-            last = connection.execute(
-                sa.select(sa.func.max(EVENTS.c.id)).where(EVENTS.c.sender_id == tracker.sender_id)
-            ).scalar()
+            last = _newest(connection, tracker.sender_id)
         tracker.kept = (len(tracker.events), last)
         if self.event_broker is not None:
             await self._stream_new_events(self.event_broker, new, tracker.sender_id)
@@ -127,12 +123,10 @@ class ConversationStore(SQLTrackerStore):
         return None
 
 
-def _last_session(connection: Connection, sender_id: str) -> int:
-    """The id of the event by which the last session began, 0 if none did."""
-    query = sa.select(sa.func.max(EVENTS.c.id)).where(
-        EVENTS.c.sender_id == sender_id, EVENTS.c.type_name == SessionStarted.type_name
-    )
-    return connection.execute(query).scalar() or 0
+def _newest(connection: Connection, sender_id: str, *which: Any) -> int | None:
+    """The id of the newest event of a conversation, among those `which` hold; None where there is none."""
+    query = sa.select(sa.func.max(EVENTS.c.id)).where(EVENTS.c.sender_id == sender_id, *which)
+    return connection.execute(query).scalar()
 
 
 def _is_over(tracker: DialogueStateTracker) -> bool:

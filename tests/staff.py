@@ -32,9 +32,9 @@ SLOW = 20.0
 """Seconds that the guide may take on a busy machine."""
 
 
-def until(true: Callable[[], Any], what: str) -> Any:
-    """Wait for a condition."""
-    limit = time.monotonic() + SLOW
+def until(true: Callable[[], Any], what: str, seconds: float = SLOW) -> Any:
+    """Wait for a condition: what it gives, once it gives something."""
+    limit = time.monotonic() + seconds
     while time.monotonic() < limit:
         if found := true():
             return found

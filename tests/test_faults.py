@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from sqlalchemy.pool import NullPool
 from actions.diagnostic import SLOTS, diagnostiquer
 from scripts import run, train
 from scripts.run import ROOT, Supervisor, configuration
+from tests import staff
 from tests.conftest import free_port
 from tests.test_widget import arrive
 from web.views import SAID
@@ -50,13 +52,7 @@ time.time_ns = lambda: _time_ns() + int(shift() * 1e9)
 """What each process of the guide runs first (`sitecustomize`): its clock is late or early by the seconds of a file."""
 
 
-def until(happens: Callable[[], Any], what: str) -> Any:
-    """What `happens` gives, once it gives something."""
-    limit = time.monotonic() + PATIENCE
-    while not (found := happens()):
-        assert time.monotonic() < limit, what
-        time.sleep(0.05)
-    return found
+until = partial(staff.until, seconds=PATIENCE)
 
 
 @dataclass

@@ -20,9 +20,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import aio_pika
 import httpx
@@ -44,6 +45,7 @@ from scripts import train
 from scripts.topology import NGINX, Topology, free_port, give, missing, nginx, owner
 from server import store
 from server.store import ConversationStore
+from tests import staff
 from tests.conftest import Conversation, Guide, Postgres
 from tests.staff import COMPLETE, Staff
 from web.views import SAID
@@ -53,17 +55,7 @@ RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 PATIENCE = 90.0
 """Seconds after which something that should come is said not to come: a dead process is replaced meanwhile."""
 TWO = {"actions": 2, "rasa": 2, "porte": 2}
-Found = TypeVar("Found")
-
-
-def until(true: Callable[[], Found], what: str) -> Found:
-    """Wait for a condition."""
-    limit = time.monotonic() + PATIENCE
-    while time.monotonic() < limit:
-        if found := true():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"never happened: {what}")
+until = partial(staff.until, seconds=PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,19 @@ class Bus:
         """Let the other doors know, in order; what they do not hear, their pages read again."""
         if self._redis is not None:
             with contextlib.suppress(asyncio.QueueFull):
-                self._waiting.put_nowait(json.dumps([self._me, *said], ensure_ascii=False))
+                self._waiting.put_nowait(self._written(*said))
+
+    def _written(self, *said: Any) -> str:
+        return json.dumps([self._me, *said], ensure_ascii=False)
+
+    async def tell_now(self, *said: Any) -> None:
+        """Let every door know, at once: for who is none, and ends.
+
+        Raises:
+            redis.exceptions.RedisError, OSError: Redis does not answer.
+        """
+        if self._redis is not None:
+            await self._redis.publish(CHANNEL, self._written(*said))
 
     async def speak(self) -> None:
         """For ever: bring the others what was told."""

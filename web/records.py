@@ -16,6 +16,7 @@ from sqlalchemy import Table, delete, func, inspect, or_, select, text, update
 from sqlalchemy.engine import Connection, Engine
 
 from actions.references import METADATA, engine
+from migrations import alone
 from web.tables import (
     AUDIT,
     CALL_BACKS,
@@ -51,14 +52,6 @@ def digest(code: str) -> str:
 def by_conversation() -> list[Table]:
     """Every table that keeps something of a conversation, those first that refer to others."""
     return [table for table in reversed(METADATA.sorted_tables) if "conversation" in table.c]
-
-
-def alone(connection: Connection) -> None:
-    """Let one process at a time go on, until its transaction ends."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-    elif connection.dialect.name == "sqlite":
-        connection.execute(text("BEGIN IMMEDIATE"))
 
 
 def written_late() -> Any:
@@ -157,12 +150,12 @@ class Records:
         for at in range(0, len(names), BATCH):
             time.sleep(PAUSE if at else 0)
             with self._engine.begin() as connection:
-                alone(connection)
+                alone(connection, LOCK)
                 silent = self._silent(connection, names[at : at + BATCH], limit, spoken)
                 self._erase(connection, silent)
                 erased += len(silent)
         with self._engine.begin() as connection:
-            alone(connection)
+            alone(connection, LOCK)
             connection.execute(delete(CALL_BACKS).where(CALL_BACKS.c.consentement_le < now() - timedelta(contact_days)))
             connection.execute(delete(CODES).where(CODES.c.expire_le < now()))
             if spoken:
@@ -183,7 +176,7 @@ class Records:
     def _index_events(self, connection: Connection) -> None:
         """Let the old among Rasa's events be found without reading all."""
         if AGE not in {index["name"] for index in inspect(connection).get_indexes(EVENTS.name)}:
-            alone(connection)
+            alone(connection, LOCK)
             connection.execute(text(f"CREATE INDEX IF NOT EXISTS {AGE} ON {EVENTS.name} (timestamp, sender_id)"))
 
     # ── what people leave ──
