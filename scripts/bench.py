@@ -215,8 +215,9 @@ def main() -> int:
         (bench_suggested.KEPT / "empreinte").unlink(missing_ok=True)
         shutil.rmtree(bench_suggested.KEPT / "cache", ignore_errors=True)
         shutil.rmtree(train.ROOT / ".rasa", ignore_errors=True)
-        train.STAMP.unlink(missing_ok=True)
-    if train.main() != 0:
+        if not train.train():  # A former model, were it of the same data, is not put back.
+            return 1
+    elif train.main() != 0:
         return 1
     bench_suggested.ready(evaluate.flat_examples(), options.tours)
     conversations: list[list[str]] = []
