@@ -25,7 +25,7 @@ import psutil
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scripts import bench_suggested, evaluate, train
-from scripts.bench_stacks import Stack, Started, ours, postgresql, running, suggested
+from scripts.bench_stacks import Stack, Started, ours, running, suggested
 from scripts.bench_suggested import ROUNDS
 from scripts.bench_turns import (
     MESSAGES,
@@ -40,6 +40,7 @@ from scripts.bench_turns import (
     under_load,
 )
 from scripts.texts import say
+from scripts.topology import postgres_programs, postgresql
 
 HERE = Path(__file__).parent
 FOLDER = train.ROOT / "var" / "banc"
@@ -232,11 +233,11 @@ def main() -> int:
         say("banc_grandir")
         found["bon_moment"].lengths = by_length(own, pace.lengths)
         found["bon_moment"].events = by_events(own, pace.events)
-    with postgresql() as url:
-        in_postgresql: dict[int, float] = {}
-        if url:
-            say("banc_postgresql")
-            stack = ours(FOLDER, database=url)
+    in_postgresql: dict[int, float] = {}
+    if postgres_programs():
+        say("banc_postgresql")
+        with postgresql() as server:
+            stack = ours(FOLDER, database=f"{server}/postgres")
             with running(stack, FOLDER, failed):
                 in_postgresql = by_events(stack, pace.events)
     say("banc_parts")

@@ -7,11 +7,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,12 +17,11 @@ from pathlib import Path
 
 import httpx
 import psutil
-import sqlalchemy as sa
 
 from scripts import train
 from scripts.bench_suggested import KEPT, MODEL, write
 from scripts.run import Service, answers, configuration, services
-from scripts.topology import free_port, give, owner, postgres_programs
+from scripts.topology import free_port
 
 TODAY = "2026-11-23"
 PATIENCE = 600.0
@@ -158,32 +155,3 @@ def first_answer(client: httpx.Client, rasa: str) -> bool:
         return bool(client.post(rasa + REST, json=body).raise_for_status().json())
     except (httpx.HTTPError, ValueError):
         return False
-
-
-@contextlib.contextmanager
-def postgresql() -> Iterator[str | None]:
-    """The URL of an empty PostgreSQL, started then erased; None on a machine without its programs."""
-    programs = postgres_programs()
-    if programs is None:
-        yield None
-        return
-    home, port = Path(tempfile.mkdtemp(prefix="bon-moment-banc-")), free_port()
-    give(home)
-    made = ["--pgdata=base", "--username=banc", "--auth=trust", "--encoding=UTF8", "--no-locale"]
-    served = ["-D", "base", "-k", str(home), "-c", "listen_addresses=127.0.0.1", "-c", f"port={port}"]
-    common = {"cwd": home, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **owner()}
-    subprocess.run([programs / "initdb", *made], check=True, **common)
-    server = subprocess.Popen([programs / "postgres", *served], **common)
-    url = f"postgresql://banc@127.0.0.1:{port}/postgres"
-    try:
-        engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
-        for _ in range(100):
-            with contextlib.suppress(sa.exc.OperationalError):
-                engine.connect().close()
-                break
-            time.sleep(0.1)
-        yield url
-    finally:
-        server.send_signal(signal.SIGQUIT)
-        server.wait()
-        shutil.rmtree(home, ignore_errors=True)

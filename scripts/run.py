@@ -183,7 +183,8 @@ class Supervisor:
         try:
             LOGS.mkdir(parents=True, exist_ok=True)
             for service in self.services:
-                (LOGS / f"{service.name}.log").write_bytes(b"")
+                if (log := LOGS / f"{service.name}.log").exists():
+                    log.replace(log.with_suffix(".precedent.log"))  # It may say why the guide had to start again.
                 process = self._launch(service)
                 self.running[service.name] = Running(service, process, begun)
         except OSError:

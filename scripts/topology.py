@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 from string import Template
@@ -41,6 +43,17 @@ LOG = "topologie"
 """Where PostgreSQL, Redis and nginx write, among the logs of the guide."""
 PATIENCE = 60.0
 """Seconds that PostgreSQL, Redis or nginx may take to answer, or to stop."""
+CLUSTER = """
+exec 2>>journal
+access="--username=bon_moment --pwfile=secret --auth=scram-sha-256"
+if initdb --pgdata=base $access --encoding=UTF8 --no-locale --no-sync >&2 &&
+    pg_ctl --pgdata=base --log=journal --wait --options="$1" start >&2
+then echo started; else echo failed; fi
+cat
+pg_ctl --pgdata=base --mode=immediate --wait stop >&2
+cd / && rm -rf "$OLDPWD"
+"""
+"""Makes and starts a server in the present folder; stops it and removes the folder once its caller hangs up or dies."""
 
 
 def program(name: str) -> str | None:
@@ -82,6 +95,38 @@ def give(folder: Path) -> None:
     if other := owner():
         for path in (folder, *folder.rglob("*")):
             os.chown(path, other["user"], other["group"])
+
+
+@contextmanager
+def postgresql(**settings: str) -> Iterator[str]:
+    """A PostgreSQL of one's own, erased afterwards: its URL, without any database. `settings` are PostgreSQL's.
+
+    Raises:
+        RuntimeError: it does not start; what it said follows.
+    """
+    home = Path(tempfile.mkdtemp(prefix="bon-moment-"))
+    password, port = token_hex(16), free_port()
+    (home / "secret").write_text(password)
+    give(home)
+    settings |= {"listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": str(home)}
+    options = shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
+    keeper = subprocess.Popen(
+        ["/bin/sh", "-c", CLUSTER, "cluster", options],
+        cwd=home,
+        env={"PATH": f"{postgres_programs()}:{os.defpath}", "LC_ALL": "C"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for its caller, who then hangs up.
+        **owner(),
+    )
+    try:
+        assert keeper.stdout is not None
+        if keeper.stdout.readline() != "started\n":
+            raise RuntimeError((home / "journal").read_text())
+        yield f"postgresql://bon_moment:{password}@127.0.0.1:{port}"
+    finally:
+        keeper.communicate(timeout=60)
 
 
 def nginx(folder: Path, marks: Mapping[str, str], public: str = "http") -> list[str]:

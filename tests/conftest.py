@@ -6,10 +6,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import shlex
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +22,7 @@ from sqlalchemy.pool import NullPool
 from actions.diagnostic import SLOTS
 from scripts import run, train
 from scripts.run import Supervisor, configuration
-from scripts.topology import free_port, give, owner, postgres_programs
+from scripts.topology import free_port, postgres_programs, postgresql
 
 NAME = "portable.test"
 """What the browser takes for this machine too, as telephones do that reach it over the network."""
@@ -89,18 +86,6 @@ def browser() -> Iterator[Browser]:
 
 # ── PostgreSQL ──
 
-# Makes and starts a server in the present folder; stops it and removes the folder once the tests hang up or are killed.
-CLUSTER = """
-exec 2>>journal
-access="--username=essai --pwfile=secret --auth=scram-sha-256"
-if initdb --pgdata=base $access --encoding=UTF8 --no-locale --no-sync >&2 &&
-    pg_ctl --pgdata=base --log=journal --wait --options="$1" start >&2
-then echo started; else echo failed; fi
-cat
-pg_ctl --pgdata=base --mode=immediate --wait stop >&2
-cd / && rm -rf "$OLDPWD"
-"""
-
 
 class Postgres:
     """A running PostgreSQL; `server` is its URL, without any database."""
@@ -137,37 +122,11 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    programs = postgres_programs()
-    if programs is None:
+    if postgres_programs() is None:
         pytest.skip("AUCUN POSTGRESQL : les essais sur PostgreSQL n'ont pas eu lieu")
-    home = Path(tempfile.mkdtemp(prefix="bon-moment-"))
-    password, port = secrets.token_hex(16), free_port()
-    (home / "secret").write_text(password)
-    give(home)
-    settings = {
-        "listen_addresses": "127.0.0.1",
-        "port": port,
-        "unix_socket_directories": home,
-        "timezone": "Europe/Paris",  # Not that of the moments that we write.
-        "fsync": "off",
-    }
-    options = shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
-    keeper = subprocess.Popen(
-        ["/bin/sh", "-c", CLUSTER, "cluster", options],
-        cwd=home,
-        env={"PATH": f"{programs}:{os.defpath}", "LC_ALL": "C"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is for the tests, which then hang up.
-        **owner(),
-    )
-    try:
-        assert keeper.stdout is not None
-        assert keeper.stdout.readline() == "started\n", (home / "journal").read_text()
-        yield Postgres(f"postgresql://essai:{password}@127.0.0.1:{port}")
-    finally:
-        keeper.communicate(timeout=60)
+    # A time zone that is not that of the moments that we write; and tests need not outlive a power cut.
+    with postgresql(timezone="Europe/Paris", fsync="off") as server:
+        yield Postgres(server)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -9,11 +9,13 @@ import os
 import resource
 import secrets
 import signal
+import sqlite3
+import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,6 +64,8 @@ class Machine:
     supervisor: Supervisor
     env: dict[str, str]
     clock: Path
+    disk: Path | None
+    """The small disk of its database and logs, where the tests could mount one."""
 
     @property
     def door(self) -> str:
@@ -80,7 +84,21 @@ class Machine:
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
-        """No process can make a file any larger, as where the disk is full."""
+        """Not a byte is left on the disk; without a disk of its own, no process can make a file any larger."""
+        if self.disk:
+            with closing(sqlite3.connect(self.env["DATABASE_URL"].removeprefix("sqlite:///"))) as base:
+                # SQLite writes over what its journal no longer needs, which takes no room: let it begin anew.
+                emptied = partial(base.execute, "PRAGMA wal_checkpoint(TRUNCATE)")
+                until(lambda: emptied().fetchone()[0] == 0, "the journal of SQLite is held")
+            filler = self.disk / "plein"
+            try:
+                with filler.open("wb", buffering=0) as file, suppress(OSError):
+                    while True:
+                        file.write(bytes(4096))
+                yield
+            finally:
+                filler.unlink()
+            return
 
         def limit(size: int) -> None:
             for name in self.supervisor.running:
@@ -117,6 +135,8 @@ class Machine:
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     assert train.is_fresh() or train.train(), "no model could be trained"
     home = tmp_path_factory.mktemp("pannes")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(home)]
+    mounted = os.getuid() == 0 and subprocess.run(mount, capture_output=True).returncode == 0
     (home / "sitecustomize.py").write_text(CLOCK)
     ports = {name: free_port() for name in ("BON_MOMENT_PORT", "RASA_PORT", "ACTIONS_PORT")}
     changes = {"DATABASE_URL": f"sqlite:///{home}/essai.db", "BON_MOMENT_DATE": "2026-11-23"}
@@ -125,7 +145,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     env = configuration({**os.environ, **ports, **changes})
     env |= {"PYTHONPATH": f"{home}:{ROOT}", "ESSAI_HORLOGE": str(home / "horloge")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "LOGS", run.LOGS / "pannes")
+        patch.setattr(run, "LOGS", home / "journaux" if mounted else run.LOGS / "pannes")
         patch.setattr(run, "STEADY", 0.0)  # They are killed on purpose: none is to be given up.
         supervisor = Supervisor(env)
         watch = threading.Thread(target=supervisor.watch, daemon=True)
@@ -133,10 +153,12 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
             failure = supervisor.start()
             assert failure is None, failure
             watch.start()
-            yield Machine(supervisor, env, home / "horloge")
+            yield Machine(supervisor, env, home / "horloge", home if mounted else None)
             assert watch.is_alive(), "the supervisor has given up"
         finally:
             supervisor.stop()
+            if mounted:
+                subprocess.run(["umount", "--lazy", str(home)], check=True)
 
 
 class Visitor:

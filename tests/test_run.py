@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from scripts import faults, run, train
 from scripts.run import ROOT, Service, Supervisor
 from server import turn
 from tests.conftest import Postgres, free_port
+from tests.staff import until
 
 PATIENCE = 60
 """Seconds after which something that should come is said not to come."""
@@ -323,16 +323,9 @@ class Watched:
     def back(self, name: str, other_than: int) -> int:
         """Wait until a service answers from another process than that one; its process."""
         one = self.supervisor.running[name]
-        until(lambda: one.process.pid != other_than and one.ready is not None)
+        until(lambda: one.process.pid != other_than and one.ready is not None, f"{name} does not come back", PATIENCE)
         assert run.answers(one.service.ready)
         return one.process.pid
-
-
-def until(happens: Callable[[], object]) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not happens():
-        assert time.monotonic() < limit, "it does not come"
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -417,6 +410,12 @@ def test_a_service_that_dies_while_starting_is_said_and_all_is_stopped(
     supervisor.stop()
     assert failure and "mauvais" in failure and "var/journaux/mauvais.log" in failure
     assert supervisor.running["bon"].process.poll() is not None
+    # Who starts it again, as systemd does, can still read why it stopped.
+    supervisor = Supervisor({})
+    supervisor.start()
+    supervisor.stop()
+    assert (tmp_path / "mauvais.precedent.log").read_text().count("ZeroDivisionError") == 1
+    assert (tmp_path / "mauvais.log").read_text().count("ZeroDivisionError") == 1
 
 
 # ── the rest ──

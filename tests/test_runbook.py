@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import socket
@@ -344,3 +345,30 @@ def test_the_units_of_systemd_are_right(unit: Path, tmp_path: Path) -> None:
             (tmp_path / other.name).write_text(other.read_text("utf-8").replace("/opt/bon-moment", str(ROOT)))
         done = subprocess.run([program, "verify", str(tmp_path / unit.name)], capture_output=True, text=True)
         assert [line for line in done.stderr.splitlines() if "bon-moment" in line] == []
+
+
+def test_logs_are_turned_over_while_they_are_written_and_kept_for_two_weeks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By logrotate itself where it is there; the logs are those of the services in any case."""
+    monkeypatch.setattr(run, "SECRETS", tmp_path / "secrets.env")
+    text = (ROOT / "deploy" / "logrotate.conf").read_text("utf-8")
+    logs = [run.LOGS / f"{service.name}.log" for service in run.services(run.configuration({}))]
+    assert set(re.findall(r"^/opt/bon-moment/(\S+)", text, re.M)) == {str(log.relative_to(ROOT)) for log in logs}
+    program = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        return
+    here = text.replace("/opt/bon-moment/var/journaux", str(tmp_path))
+    (tmp_path / "conf").write_text(re.sub(r"^ *su .*\n", "", here, flags=re.M))
+    (tmp_path / "conf").chmod(0o644)
+    with (tmp_path / "porte.log").open("ab", buffering=0) as log:
+        for day in range(20):
+            log.write(f"jour {day}\n".encode())
+            command = [program, "--force", "--state", str(tmp_path / "etat"), str(tmp_path / "conf")]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+        log.write(b"aujourd'hui\n")
+    assert (tmp_path / "porte.log").read_text() == "aujourd'hui\n"
+    kept = [(tmp_path / f"porte.log.{number}").read_text() for number in range(1, 15)]
+    assert kept == [f"jour {day}\n" for day in reversed(range(6, 20))]
+    assert not (tmp_path / "porte.log.15").exists()
