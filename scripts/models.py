@@ -6,22 +6,37 @@ A model is named by the beginning of its fingerprint, a digest of what it was ma
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
 
 from scripts import train
+from scripts.run import ROOT
 from scripts.texts import say
 from web.tables import ZONE
 
 SHORT = 8
 """Signs of a fingerprint that are shown."""
+HEAR = """
+import asyncio, sys
+from server import light
+light.install()
+from rasa.core.agent import Agent
+asyncio.run(Agent.load(sys.argv[1]).parse_message("bonjour"))
+"""
+"""Loads a model as Rasa does here, and lets it hear a message."""
 
 
 def described(model: Path, made_from: str) -> dict[str, str]:
     """What is said of a model."""
     made = datetime.fromtimestamp(model.stat().st_mtime, ZONE)
     return {"nom": made_from[:SHORT], "jour": f"{made:%d/%m/%Y %H:%M}", "mo": f"{model.stat().st_size / 1e6:.0f}"}
+
+
+def can_serve(model: Path) -> bool:
+    """Whether the present code can read a model: one that another release has made may be unlike it."""
+    return subprocess.run([sys.executable, "-c", HEAR, str(model)], cwd=ROOT, capture_output=True).returncode == 0
 
 
 def main() -> int:
@@ -37,6 +52,10 @@ def main() -> int:
         chosen = next((model for model in former if model.name.startswith(options.nom)), None)
         if chosen is None:
             say("modele_aucun")
+            return 1
+        say("modele_essai", **described(chosen, chosen.name))
+        if not can_serve(chosen):
+            say("modele_illisible", **described(chosen, chosen.name))
             return 1
         train.put_back(chosen)
         say("modele_remis", **described(chosen, chosen.name))

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -244,6 +245,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(train, "LOG", tmp_path / "var" / "entrainement.log")
     monkeypatch.setattr(train, "sources", lambda: [source])
     monkeypatch.setattr(train, "code_fingerprint", lambda: "0")
+    monkeypatch.setattr(models, "can_serve", lambda _: True)
     program = tmp_path / "python"
     program.write_text(
         "#!/bin/sh\ngrep -q faute donnees.yml && exit 1\ngzip -c donnees.yml >models/bon-moment.tar.gz\n"
@@ -314,6 +316,26 @@ def test_a_training_that_fails_leaves_the_model_that_can_be_put_back(
     assert says(trained, "un") == 0
     assert says(trained, "faute") == 1
     assert model(monkeypatch, "--remettre") == 0 and serves() == "un"
+
+
+def test_a_model_that_the_present_code_cannot_read_is_not_put_back(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert says(trained, "un") == says(trained, "deux") == 0
+    monkeypatch.setattr(models, "can_serve", lambda _: False)
+    assert model(monkeypatch, "--remettre") == 1 and serves() == "deux"
+    assert "rien n’a changé" in capsys.readouterr().out
+
+
+def test_what_can_serve_is_what_rasa_loads_here(tmp_path: Path) -> None:
+    assert train.is_fresh() or train.train(), "no model could be trained"
+    assert models.can_serve(train.MODEL)
+    another = tmp_path / "autre.tar.gz"
+    with tarfile.open(train.MODEL) as whole, tarfile.open(another, "w:gz", compresslevel=1) as part:
+        for member in whole:  # The network as a former release kept it: under another name.
+            member.name = member.name.replace(".onnx", ".pb")
+            part.addfile(member, whole.extractfile(member) if member.isfile() else None)
+    assert not models.can_serve(another)
 
 
 # ── what the page says ──
