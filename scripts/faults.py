@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pwd
 import socket
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -52,6 +53,29 @@ def check(env: Mapping[str, str], with_door: bool = True) -> None:
     check_ports(env, with_door)
     check_database(env["DATABASE_URL"])
     check_redis(env.get("REDIS_URL", ""))
+
+
+def check_account(folder: Path) -> None:
+    """Let nobody else into the folder of what is kept; nothing to do where there is none yet.
+
+    Raises:
+        Fault: it is another account's, and we are root: what we would write in it, its owner could not change.
+    """
+    if not folder.is_dir():
+        return
+    owner = folder.stat().st_uid
+    if os.geteuid() == owner:
+        folder.chmod(0o700)
+    elif os.geteuid() == 0:
+        raise Fault("autre_compte", dossier=str(folder), compte=account_name(owner))
+
+
+def account_name(number: int) -> str:
+    """The name of an account of this machine, or its number where it has none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def readable(files: Iterable[Path]) -> None:

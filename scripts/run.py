@@ -72,16 +72,17 @@ def configuration(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of the services: what is set stands, the rest gets its default; secrets are made once.
 
     Raises:
-        faults.Fault: the kept secrets cannot be read, or cannot be kept.
+        faults.Fault: the kept secrets cannot be read, or cannot be kept; or what is kept belongs to another account.
     """
-    known = faults.read_secrets(SECRETS)
+    faults.check_account(SECRETS.parent)
+    known = {**faults.read_secrets(SECRETS), **environ}
     fresh = {name: secrets.token_urlsafe(24) for name in ("RASA_TOKEN", "BON_MOMENT_SECRET") if name not in known}
     if fresh:
         try:
-            write_secrets({**known, **fresh})
+            write_secrets({**faults.read_secrets(SECRETS), **fresh})
         except OSError:
             raise faults.Fault("secrets_pas_ecrits", fichier=os.path.relpath(SECRETS, ROOT)) from None
-    env = {**known, **fresh, **environ}
+    env = {**known, **fresh}
     env.setdefault("BON_MOMENT_HOTE", "127.0.0.1")
     env.setdefault("BON_MOMENT_PORT", "8080")
     env.setdefault("RASA_PORT", "5005")
@@ -106,7 +107,7 @@ def write_secrets(kept: Mapping[str, str]) -> None:
     Raises:
         OSError: the disk is full, or the folder is another's.
     """
-    SECRETS.parent.mkdir(exist_ok=True)
+    SECRETS.parent.mkdir(mode=0o700, exist_ok=True)
     beside = SECRETS.with_suffix(".tmp")
     beside.unlink(missing_ok=True)
     beside.touch(mode=0o600)
@@ -120,7 +121,7 @@ def services(env: Mapping[str, str], with_door: bool = True) -> list[Service]:
     actions = [python, "-m", "server", "actions", "--actions", "actions", "--port", env["ACTIONS_PORT"]]
     rasa = [python, "-m", "server", "rasa", "run", "--model", str(train.MODEL), "--interface", "127.0.0.1"]
     rasa += ["--port", env["RASA_PORT"], "--endpoints", env["RASA_ENDPOINTS"]]
-    rasa += ["--enable-api", "--auth-token", env["RASA_TOKEN"]]
+    rasa += ["--enable-api"]
     door = [python, "-m", "server", "porte"]
     found = [
         Service("actions", actions, f"http://127.0.0.1:{env['ACTIONS_PORT']}/health"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -33,7 +34,9 @@ from web.settings import LONGEST_DAYS, Settings, positive
 from web.tables import ZONE
 
 NAME = "%Y-%m-%d-%H%M%S"
-"""A backup's name: when it was made."""
+"""A backup's name: when it was made. While it is being made, a dot stands before it."""
+UNFINISHED = timedelta(hours=6)
+"""After so long, nobody is still making it, nor putting it back."""
 KEPT_DAYS = "14"
 SQLITE, DUMP, SECRETS = "base.sqlite", "base.dump", "secrets.env"
 
@@ -65,6 +68,13 @@ def backups(where: Path) -> list[Path]:
     return sorted((found for found in where.glob("*") if made_at(found)), reverse=True)
 
 
+def clear(where: Path) -> None:
+    """Remove what a backup or a restore that was killed has left."""
+    for left in where.glob(".*"):
+        if datetime.fromtimestamp(left.stat().st_mtime, ZONE) < datetime.now(ZONE) - UNFINISHED:
+            shutil.rmtree(left)
+
+
 def say_what_remains() -> None:
     """Say until when the backups still have what was just erased, if any has."""
     found = backups(folder())
@@ -84,6 +94,7 @@ def back_up(env: Mapping[str, str]) -> Path:
     """
     where = folder(env)
     where.mkdir(mode=0o700, parents=True, exist_ok=True)
+    clear(where)
     made = datetime.now(ZONE)
     part = where / f".{made:{NAME}}"
     part.mkdir(mode=0o700)
@@ -166,6 +177,7 @@ def restore(env: Mapping[str, str], backup: Path) -> None:
     Raises:
         Fault: the backup cannot be read, or the database does not take it.
     """
+    clear(backup.parent)
     url = address(env)
     kind = SQLITE if url.get_backend_name() == "sqlite" else DUMP
     if not (backup / kind).exists():
@@ -190,7 +202,11 @@ def restore_sqlite(backup: Path, file: Path) -> None:
     part = file.with_name(file.name + ".part")
     file.parent.mkdir(parents=True, exist_ok=True)
     part.unlink(missing_ok=True)
-    copy_sqlite(backup, part)
+    try:
+        copy_sqlite(backup, part)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     for beside_it in ("-wal", "-shm", "-journal"):  # They belong to what is replaced.
         file.with_name(file.name + beside_it).unlink(missing_ok=True)
     part.replace(file)
@@ -198,7 +214,7 @@ def restore_sqlite(backup: Path, file: Path) -> None:
 
 def restore_postgresql(backup: Path, url: URL) -> None:
     """Put the tables of a backup in the place of all that are there, in one transaction."""
-    with tempfile.TemporaryDirectory(dir=backup.parent) as home:
+    with tempfile.TemporaryDirectory(prefix=".", dir=backup.parent) as home:
         drop, script = (Path(home) / name for name in ("drop.sql", "restore.sql"))
         order(["pg_restore", "--no-owner", "--no-privileges", f"--file={script}", str(backup)])
         drop.write_text("".join(f'DROP TABLE IF EXISTS "{name}" CASCADE;\n' for name in tables(url)))
@@ -242,6 +258,8 @@ def main() -> int:
     parser.add_argument("--nom", default="", help="the backup to put back; the newest else")
     parser.add_argument("--oui", action="store_true", help="do not ask")
     options = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # Stopped, or its terminal gone: nothing half done is left.
+        signal.signal(number, lambda *_: sys.exit(1))
     env = environment()
     where = folder(env)
     if options.action == "faire":

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from string import Template
@@ -31,7 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from scripts import run, train
-from scripts.run import ROOT, Service, Supervisor, configuration, services
+from scripts.run import ROOT, Service, Supervisor, configuration, services, tell
 from scripts.texts import say, sentence
 
 NGINX = ROOT / "deploy" / "nginx"
@@ -171,6 +171,7 @@ class Topology:
         self.supervisor.services = [self._service(kind, at) for kind in KINDS for at in range(counts[kind])]
         marks = {
             "REQUETES_PAR_SECONDE": "20",
+            "MANDATAIRE": "unix:",
             "ECOUTE_HTTP": f"{env.get('BON_MOMENT_HOTE', '127.0.0.1')}:{port}",
             "ECOUTE_RASAS": f"127.0.0.1:{own['rasas']}",
             "ECOUTE_ACTIONS": f"127.0.0.1:{own['actions']}",
@@ -281,7 +282,7 @@ def main() -> int:
         return 1
     port = os.environ.get("BON_MOMENT_PORT", "8080")
     topology = Topology(port, vars(options))
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: topology.supervisor.stopping.set())
     say("demarrage")
     try:
@@ -290,9 +291,10 @@ def main() -> int:
             say("topologie", page=f"http://localhost:{port}/", **{kind: str(n) for kind, n in vars(options).items()})
             failure = topology.supervisor.watch()
     finally:
-        say("arret")
+        tell("arret")
         topology.stop()
-    print(failure or sentence("arrete"), flush=True)
+    with suppress(OSError):
+        print(failure or sentence("arrete"), flush=True)
     return 1 if failure else 0
 
 

@@ -20,6 +20,8 @@ def rasa() -> None:
     from server import turn
 
     turn.install()
+    if sys.argv[1:2] == ["run"]:  # On the command line, whoever is on the machine would read it among the processes.
+        sys.argv += ["--auth-token", os.environ["RASA_TOKEN"]]
     main()
 
 

@@ -387,7 +387,8 @@ def front() -> Iterator[Front]:
     behind = f"server 127.0.0.1:{door.server_port};"
     marks = {f"ECOUTE_{name}": f"127.0.0.1:{port}" for name, port in ports.items()}
     marks |= {"PORTES": behind, "RASAS": behind, "ACTIONS": behind}
-    command = nginx(folder / "nginx", {**marks, "REQUETES_PAR_SECONDE": "20", "CERTIFICATS": str(folder)}, "https")
+    marks |= {"REQUETES_PAR_SECONDE": "20", "MANDATAIRE": "127.0.0.3", "CERTIFICATS": str(folder)}
+    command = nginx(folder / "nginx", marks, "https")
     give(folder)
     running = subprocess.Popen(command, **owner())
     try:
@@ -419,6 +420,17 @@ def test_the_door_is_told_the_real_address_whatever_the_client_pretends(front: F
     with front.client() as client:
         told = client.get("/", headers=pretended).json()
     assert (told["x-forwarded-for"], told["x-forwarded-proto"], told["host"]) == ("127.0.0.1", "https", "guide.test")
+
+
+def test_another_proxy_in_front_is_believed_of_who_asks_and_whether_it_is_encrypted(front: Front) -> None:
+    pretended = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http"}
+    with front.client(transport=httpx.HTTPTransport(local_address="127.0.0.3", verify=False)) as proxy:
+        clear = proxy.get("/", headers=pretended)
+        told = clear.json()
+        assert (told["x-forwarded-for"], told["x-forwarded-proto"]) == ("203.0.113.9", "http")
+        assert "strict-transport-security" not in clear.headers
+        encrypted = proxy.get("/", headers={**pretended, "X-Forwarded-Proto": "https"})
+        assert encrypted.json()["x-forwarded-proto"] == "https" and encrypted.headers["strict-transport-security"]
 
 
 def test_measures_are_not_for_the_public(front: Front) -> None:

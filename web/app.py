@@ -110,6 +110,28 @@ async def conversation_of(request: Request) -> str:
     return await door_of(request).conversation_of(request.headers.get("authorization", "").removeprefix("Bearer "))
 
 
+def spend(request: Request, conversation: str) -> None:
+    """Count something that costs as much as a message, of a conversation and of an address.
+
+    Raises:
+        Refused: there are too many.
+    """
+    door = door_of(request)
+    limit(door.messages, conversation)
+    limit(door.messages_of_address, client_of(request))
+
+
+def read_again(request: Request, conversation: str) -> None:
+    """Count a reading of the whole conversation: the longer it is, the more it costs.
+
+    Raises:
+        Refused: there are too many.
+    """
+    door = door_of(request)
+    limit(door.readings, conversation)
+    limit(door.readings_of_address, client_of(request))
+
+
 # ── pages ──
 
 
@@ -154,6 +176,7 @@ async def open_conversation(request: Request) -> Response:
 async def summary(request: Request) -> Response:
     """How far the conversation went."""
     conversation = await conversation_of(request)
+    read_again(request, conversation)
     given, _ = await door_of(request).answers(conversation)
     return JSONResponse(views.summary(given))
 
@@ -166,8 +189,8 @@ async def post_message(request: Request) -> Response:
     door = door_of(request)
     conversation = await conversation_of(request)
     body = await body_of(request)
-    limit(door.messages, conversation)
-    limit(door.messages_of_address, client_of(request))
+    spend(request, conversation)
+    limit(door.messages_of_day, conversation)
     title: str | None = None
     if body.get("choix"):
         text, title = door.opened(conversation, str(body["choix"]))
@@ -191,6 +214,7 @@ async def events(request: Request) -> Response:
     conversation = await conversation_of(request)
     if request.method == "HEAD":
         return Response(media_type="text/event-stream")
+    read_again(request, conversation)
     if door_of(request).listeners(conversation) >= MOST_STREAMS:
         raise Refused(429, "trop_de_pages")
     return Stream(request, door_of(request).stream(conversation))
@@ -208,6 +232,7 @@ async def typing(request: Request) -> Response:
 async def answers(request: Request) -> Response:
     """Every answer, with what each other answer would change."""
     conversation = await conversation_of(request)
+    read_again(request, conversation)
     door = door_of(request)
     given, _ = await door.answers(conversation)
     return JSONResponse(views.answers(given, door.seal(conversation)))
@@ -226,10 +251,12 @@ async def resume_code(request: Request) -> Response:
     page = str((await body_of(request)).get("adresse") or "")
     if len(page) > LONGEST_ADDRESS or not page.isascii() or not is_ours(page, request):
         raise Refused(400, "adresse_inconnue")
-    limit(door.messages, conversation)
+    limit(door.new_codes, conversation)
+    spend(request, conversation)
     code = await door.new_code(conversation)
     link = f"{page.partition('#')[0]}#bon-moment={code}"
-    rows = ["".join(map(str, row)) for row in segno.make_qr(link, error="m").matrix]
+    square = await run_in_threadpool(segno.make_qr, link, error="m")  # Some fifty milliseconds for the longest.
+    rows = ["".join(map(str, row)) for row in square.matrix]
     found = {"code": code, "lien": link, "qr": rows, "minutes": door.settings.code_lifetime // 60}
     return JSONResponse(found, status_code=201)
 
@@ -244,6 +271,7 @@ async def verdict_of(request: Request) -> tuple[str, dict[str, str | None], str]
         Refused: none was given yet, or the conversation is unknown.
     """
     conversation = await conversation_of(request)
+    spend(request, conversation)
     given, reference = await door_of(request).answers(conversation)
     if views.summary(given)["verdict"] is None or not reference:
         raise Refused(409, "pas_de_verdict")
@@ -252,15 +280,14 @@ async def verdict_of(request: Request) -> tuple[str, dict[str, str | None], str]
 
 async def document(request: Request) -> Response:
     """The verdict to keep, as a PDF."""
-    conversation, given, reference = await verdict_of(request)
-    limit(door_of(request).messages, conversation)
+    _, given, reference = await verdict_of(request)
     return await console.bilan_to_keep(given, reference)
 
 
 async def call_back(request: Request) -> Response:
     """Keep a request for a call back, only with consent and after the verdict; every fault is said, by its field."""
     door = door_of(request)
-    conversation = await conversation_of(request)
+    await conversation_of(request)
     body = await body_of(request)
     name, reach, message = (clean(str(body.get(key) or "")) for key in ("nom", "joindre", "message"))
     faults = views.call_back_faults(name, reach, message, agreed=body.get("accord") is True)
@@ -268,8 +295,7 @@ async def call_back(request: Request) -> Response:
         said = {field: SAID[fault] for field, fault in faults.items()}
         first = next(iter(faults.values()))
         return JSONResponse({"erreur": first, "texte": SAID[first], "fautes": said}, status_code=400)
-    limit(door.messages, conversation)
-    await verdict_of(request)
+    conversation, *_ = await verdict_of(request)
     await door.add_call_back(conversation, name, reach, message)
     return JSONResponse({"texte": SAID["rappel_note"]}, status_code=201)
 
@@ -281,7 +307,6 @@ async def opinion(request: Request) -> Response:
     conversation, given, _ = await verdict_of(request)
     if not isinstance(useful, bool):
         raise Refused(400, "avis_illisible")
-    limit(door.messages, conversation)
     await door.keep(conversation, door.records.set_opinion, views.verdict_key(given), useful)
     return JSONResponse({"texte": SAID["avis_note"]}, status_code=201)
 

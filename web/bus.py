@@ -88,12 +88,16 @@ class Bus:
         self._redis = redis
         self._me = secrets.token_hex(8)
         self._waiting: asyncio.Queue[str] = asyncio.Queue(maxsize=1_000)
+        self._lost = False
+        """Whether something could not be told, which the others do not know yet."""
 
     def tell(self, *said: Any) -> None:
         """Let the other doors know, in order; what they do not hear, their pages read again."""
         if self._redis is not None:
-            with contextlib.suppress(asyncio.QueueFull):
+            try:
                 self._waiting.put_nowait(self._written(*said))
+            except asyncio.QueueFull:
+                self._lost = True
 
     def _written(self, *said: Any) -> str:
         return json.dumps([self._me, *said], ensure_ascii=False)
@@ -108,12 +112,16 @@ class Bus:
             await self._redis.publish(CHANNEL, self._written(*said))
 
     async def speak(self) -> None:
-        """For ever: bring the others what was told."""
+        """For ever: bring the others what was told; where something was lost, a message that says nothing."""
         while self._redis is not None:
             said = await self._waiting.get()
             try:
+                if self._lost:
+                    await self._redis.publish(CHANNEL, self._written())
+                    self._lost = False
                 await self._redis.publish(CHANNEL, said)
             except (RedisError, OSError) as error:
+                self._lost = True
                 logger.warning("the other doors could not be told: %s", type(error).__name__)
 
     async def listen(self, hear: Callable[..., None], missed: Callable[[], None]) -> None:
@@ -131,8 +139,10 @@ class Bus:
                         if message is None:
                             continue
                         teller, *said = json.loads(message["data"])
-                        if teller != self._me:
+                        if teller != self._me and said:
                             hear(*said)
+                        elif teller != self._me:
+                            missed()
             except (RedisError, OSError, ValueError) as error:
                 logger.warning("the other doors are not heard: %s", type(error).__name__)
                 deaf = True

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -155,7 +155,7 @@ async def about(request: Request, account: Account, line: dict[str, Any]) -> dic
 def call_back_view(row: dict[str, Any]) -> dict[str, Any]:
     """A request for a call back, as pages show it."""
     reach = str(row["joindre"])
-    link = f"mailto:{reach}" if "@" in reach else "tel:" + re.sub(r"[^\d+]", "", reach)
+    link = f"mailto:{quote(reach, safe='@+')}" if "@" in reach else "tel:" + re.sub(r"[^\d+]", "", reach)
     return {
         **{name: row[name] for name in ("id", "nom", "joindre", "message", "etat", "reference")},
         "joindre_lien": link,
@@ -377,7 +377,7 @@ async def events(request: Request, account: Account) -> Response:
     async def still() -> bool:
         return await run_in_threadpool(accounts_of(request).account_of, token) is not None
 
-    return Stream(request, desk_of(request).stream(account, still))
+    return Stream(request, desk_of(request).stream(account, still), staff=True)
 
 
 # ── what is sent from the pages of a conversation ──

@@ -36,7 +36,8 @@ MOST_CHECKS = 20
 """Passwords that wait for it."""
 OPENED = 3_600.0
 """Seconds during which a conversation read again by the same account is not written in the log again."""
-MOST_RESULTS = 1_000
+REMEMBERED = 600.0
+"""Seconds during which a form that comes again is known."""
 ROUND = 5.0
 """Seconds between two looks at who is still there."""
 logger = logging.getLogger("bon_moment.desk")
@@ -56,7 +57,8 @@ class Desk:
         self.checking = 0
         self._present: Counter[int] = Counter()
         self._opened: dict[tuple[int, str], float] = {}
-        self._results: OrderedDict[tuple[int, str, str], asyncio.Future[Any]] = OrderedDict()
+        self._results: OrderedDict[tuple[int, str, str], tuple[float, asyncio.Future[Any]]] = OrderedDict()
+        """When it was asked, and what came of it."""
 
     async def _append(self, conversation: str, *events: dict[str, Any]) -> None:
         """Add events to the conversation.
@@ -244,16 +246,17 @@ class Desk:
 
     async def once(self, account: Account, path: str, key: str, act: Callable[[], Awaitable[T]]) -> T:
         """What `act` gives; the same `key` a second time gives what the first gave, without doing it again."""
-        mark = (account.id, path, key)
-        known = self._results.get(mark)
+        mark, now = (account.id, path, key), time.monotonic()
+        while self._results and next(iter(self._results.values()))[0] < now - REMEMBERED:
+            self._results.popitem(last=False)
+        _, known = self._results.get(mark, (now, None))
         if known is None:
-            known = self._results[mark] = asyncio.ensure_future(act())
-            if len(self._results) > MOST_RESULTS:
-                self._results.popitem(last=False)
+            known = asyncio.ensure_future(act())
+            self._results[mark] = (now, known)
         try:
             return await asyncio.shield(known)
         except Exception:
-            if self._results.get(mark) is known:
+            if self._results.get(mark, (now, None))[1] is known:
                 del self._results[mark]  # It was not done: it may be tried again.
             raise
 
@@ -262,7 +265,11 @@ class Desk:
         now, mark = time.monotonic(), (account.id, conversation)
         if now - self._opened.get(mark, -OPENED) >= OPENED:
             self._opened = {one: at for one, at in self._opened.items() if now - at < OPENED} | {mark: now}
-            await run_in_threadpool(self.accounts.note, account, "ouvert", conversation)
+            try:
+                await run_in_threadpool(self.accounts.note, account, "ouvert", conversation)
+            except SQLAlchemyError:
+                self._opened.pop(mark, None)  # Nobody reads what is not written down: it is tried again.
+                raise
 
     # ── who is there ──
 

@@ -48,6 +48,8 @@ QUEUED = 200
 """Events that may wait for a page; one that reads no faster is told everything anew."""
 HERE = 10.0
 """Seconds between two times that a door tells the others whose pages it has; after three of them it is not believed."""
+CLEAR = 60.0
+"""Seconds after which a limit forgets those whom it does not limit any more."""
 CODE_LENGTH = 12
 """Of the code that opens a conversation on another device: 14¹², about 5 × 10¹³ possibilities."""
 logger = logging.getLogger("bon_moment.door")
@@ -91,6 +93,7 @@ class Rate:
         self._due: dict[str, float] = {}
         """By key, when none of its events counts any more."""
         self._most = 10_000
+        self._cleared = time.monotonic()
 
     def wait(self, key: str) -> float:
         """Seconds until one more event is allowed."""
@@ -107,9 +110,9 @@ class Rate:
             return False
         now = time.monotonic()
         self._due[key] = max(now, self._due.get(key, now)) + self.seconds / self.limit
-        if len(self._due) > self._most:
+        if len(self._due) > self._most or now - self._cleared > CLEAR:  # An address is not held when it serves no more.
             self._due = {one: due for one, due in self._due.items() if due > now}
-            self._most = max(10_000, 2 * len(self._due))
+            self._most, self._cleared = max(10_000, 2 * len(self._due)), now
         return True
 
     def give_back(self, key: str) -> None:
@@ -130,7 +133,11 @@ class Door:
         self.followup = followup
         self.rooms = rooms
         self.messages = Rate(settings.messages_per_minute)
+        self.messages_of_day = Rate(settings.messages_per_day, 86_400)
         self.messages_of_address = Rate(settings.messages_per_address)
+        self.readings = Rate(settings.readings_per_minute)
+        self.readings_of_address = Rate(2 * settings.messages_per_address)
+        self.new_codes = Rate(settings.codes_per_minute)
         self.openings = Rate(settings.conversations_per_minute)
         self.codes = Rate(settings.codes_per_minute)
         self.typings = Rate(settings.messages_per_minute)
@@ -640,6 +647,7 @@ class Door:
         """Erase the conversation everywhere, once what is under way is done; its pages are told why, by `said`."""
         async with self.lock(conversation):
             await run_in_threadpool(self.records.erase, conversation)
+            self._seen = deque((one for one in self._seen if one[0] != conversation), self._seen.maxlen)
         await self.publish(conversation, "effacee", {"texte": SAID[said]})
         if is_workshop(conversation):
             self.tell_screens()

@@ -63,6 +63,20 @@ def call_back_words(name: str, reach: str, message: str) -> tuple[str, str]:
     return f"{name} {message}", reach
 
 
+def forget_call_backs(connection: Connection, which: Any) -> list[str]:
+    """Erase the requests for a call back of which the SQL expression `which` is true, and the words by which they are
+    found. Their conversations.
+    """
+    rows = connection.execute(select(CALL_BACKS).where(which)).all()
+    connection.execute(delete(CALL_BACKS).where(which))
+    for row in rows:
+        left = _C.recherche
+        for words in call_back_words(row.nom, row.joindre, row.message):
+            left = func.replace(left, findable(words), "")
+        connection.execute(update(CONVERSATIONS).where(_C.conversation == row.conversation).values(recherche=left))
+    return [str(row.conversation) for row in rows]
+
+
 def matches(words: str) -> Any:
     """Whether a conversation holds all `words`, or this telephone number, as an SQL expression."""
     said = and_(True, *[_C.recherche.contains(word, autoescape=True) for word in folded(words).split()])
@@ -349,17 +363,8 @@ class FollowUp:
 
     def erase_call_back(self, number: int) -> str | None:
         """Erase a request for a call back. Returns its conversation; None if there is no such request."""
-        known = CALL_BACKS.c.id == number
         with self._engine.begin() as connection:
-            row = connection.execute(select(CALL_BACKS).where(known)).first()
-            if row is None:
-                return None
-            connection.execute(delete(CALL_BACKS).where(known))
-            left = _C.recherche
-            for words in call_back_words(row.nom, row.joindre, row.message):
-                left = func.replace(left, findable(words), "")
-            self._set(connection, row.conversation, recherche=left)
-        return str(row.conversation)
+            return next(iter(forget_call_backs(connection, CALL_BACKS.c.id == number)), None)
 
     # ── what was not understood ──
 

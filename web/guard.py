@@ -122,7 +122,10 @@ class Limits:
         try:
             self._check(request)
         except Refused as error:
-            await (await refused(request, error))(scope, receive, send)
+            answer = await refused(request, error)
+            if has_body(request):
+                answer.headers["Connection"] = "close"
+            await answer(scope, receive, send)
             return
         limit = asyncio.get_running_loop().time() + self.patience
         received, complete, begun = 0, False, False
@@ -146,6 +149,9 @@ class Limits:
 
         async def watched(message: Message) -> None:
             nonlocal begun
+            if message["type"] == "http.response.start" and not complete and has_body(request):
+                # It is answered already, and the rest of what it sends is not waited for.
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
             begun = True
             await send(message)
 
@@ -198,6 +204,11 @@ def is_readable(request: Request) -> bool:
     return host is not None and int(host[1] or 0) < 65_536 and bytes(request.scope["query_string"]).isascii()
 
 
+def has_body(request: Request) -> bool:
+    """Whether something follows the headers of a request."""
+    return request.headers.get("content-length", "0").strip("0") != "" or "transfer-encoding" in request.headers
+
+
 def limit(rate: Rate, key: str, said: str = "trop_vite") -> None:
     """Count one more event.
 
@@ -208,8 +219,12 @@ def limit(rate: Rate, key: str, said: str = "trop_vite") -> None:
         raise Refused(429, said, attente=math.ceil(rate.wait(key)))
 
 
+STAFF = ""
+"""Stands for the address of every page of the staff, among those that listen."""
+
+
 class Streams:
-    """The pages that listen, counted by address and in all."""
+    """The pages that listen, counted by address and in all; those of the staff apart."""
 
     def __init__(self, settings: Settings) -> None:
         self.most = settings.streams
@@ -224,7 +239,7 @@ class Streams:
         """
         if self._open[address] >= self.most_of_one:
             raise Refused(429, "trop_de_pages")
-        if sum(self._open.values()) >= self.most:
+        if sum(self._open.values()) - self._open[STAFF] >= self.most:
             raise Refused(503, "complet", attente=WAIT[429])
 
     @contextlib.contextmanager
@@ -248,10 +263,12 @@ class Stream(EventSourceResponse):
         Refused: too many pages listen already.
     """
 
-    def __init__(self, request: Request, events: AsyncIterator[dict[str, str]]) -> None:
+    def __init__(self, request: Request, events: AsyncIterator[dict[str, str]], staff: bool = False) -> None:
+        """`staff`: a page behind a session, which visitors cannot shut out."""
         self._streams: Streams = request.app.state.streams
-        self._address = client_of(request)
-        self._streams.check(self._address)
+        self._address = STAFF if staff else client_of(request)
+        if not staff:
+            self._streams.check(self._address)
         super().__init__(events, ping=PING, send_timeout=SLOW)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

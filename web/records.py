@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from actions.references import METADATA, engine
 from migrations import alone
+from web.followup import forget_call_backs
 from web.tables import (
     AUDIT,
     CALL_BACKS,
@@ -156,7 +157,7 @@ class Records:
                 erased += len(silent)
         with self._engine.begin() as connection:
             alone(connection, LOCK)
-            connection.execute(delete(CALL_BACKS).where(CALL_BACKS.c.consentement_le < now() - timedelta(contact_days)))
+            forget_call_backs(connection, CALL_BACKS.c.consentement_le < now() - timedelta(contact_days))
             connection.execute(delete(CODES).where(CODES.c.expire_le < now()))
             if spoken:
                 self._erase(connection, list(connection.execute(written_late()).scalars()))

@@ -204,7 +204,8 @@ def call_back_faults(name: str, reach: str, message: str, agreed: bool) -> dict[
     faults = {}
     if not name:
         faults["nom"] = "rappel_sans_nom"
-    if not (_PHONE.match(reach) or (_MAIL.match(reach) and len(reach) <= 160)):
+    # The length first: a long text is long to compare.
+    if len(reach) > 160 or not (_PHONE.match(reach) or _MAIL.match(reach)):
         faults["joindre"] = "rappel_joindre"
     if not agreed:
         faults["accord"] = "rappel_sans_accord"

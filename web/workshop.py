@@ -27,6 +27,7 @@ from actions.diagnostic import SLOTS, VERDICTS, ReponsesInvalides, diagnostiquer
 from actions.references import ALPHABET
 from web import dossier
 from web.accounts import Account
+from web.bus import Locks
 from web.console import spreadsheet
 from web.door import Door, Refused, clean, event_of
 from web.guard import Stream
@@ -116,6 +117,8 @@ class Workshop:
         self.door = door
         self.rooms: Rooms = door.rooms
         self.stage = Stage(door)
+        self.tries = Locks(None, "salle")
+        """Codes from one address are tried one after the other, lest many be before the first wrong one is counted."""
 
     async def open_room(self, code: str) -> Room:
         """The open room of this code.
@@ -320,7 +323,7 @@ async def room_events(request: Request, account: Account) -> Response:
     async def still() -> bool:
         return await run_in_threadpool(accounts_of(request).account_of, token) is not None
 
-    return Stream(request, workshop_of(request).stream(room.code, links, still))
+    return Stream(request, workshop_of(request).stream(room.code, links, still), staff=True)
 
 
 async def open_room(request: Request, account: Account) -> Response:
@@ -445,14 +448,16 @@ async def phone_page(request: Request) -> Response:
 async def join(request: Request, body: dict[str, Any], address: str) -> Response:
     """Let a telephone join the room of the `code` that it sends."""
     door = door_of(request)
-    if door.room_codes.is_full(address):
-        raise Refused(429, "trop_de_codes")
     typed = "".join(c for c in str(body.get("code") or "").upper()[:40] if c.isalnum())
-    try:
-        room = await workshop_of(request).open_room(typed)
-    except Refused:
-        door.room_codes.allows(address)  # Only wrong codes count: a whole room may come from one address.
-        raise
+    workshop = workshop_of(request)
+    async with workshop.tries.held(address):
+        if door.room_codes.is_full(address):
+            raise Refused(429, "trop_de_codes")
+        try:
+            room = await workshop.open_room(typed)
+        except Refused:
+            door.room_codes.allows(address)  # Only wrong codes count: a whole room may come from one address.
+            raise
     if await run_in_threadpool(door.rooms.count, room.code) >= MOST_PARTICIPANTS:
         raise Refused(429, "salle_pleine")
     if not is_loopback(address) and not door.seats.allows(address):
