@@ -576,6 +576,27 @@ def test_the_log_says_who_opened_took_exported_and_erased(guide: Guide) -> None:
     assert "Ida Blanc" in staff.text("/console/journal")
 
 
+def test_nobody_reads_what_could_not_be_written_in_the_log(guide: Guide, lea: Staff, visitor: Visitor) -> None:
+    page, base = page_of(visitor.conversation), engine(guide.database)
+    with base.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE bon_moment_journal RENAME TO parti")
+    try:
+        assert [lea.get(page).status_code for _ in range(2)] == [503, 503]
+    finally:
+        with base.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE parti RENAME TO bon_moment_journal")
+    assert lea.get(page).status_code == 200
+    with base.begin() as connection:
+        written = select(AUDIT).where(AUDIT.c.conversation == visitor.conversation, AUDIT.c.action == "ouvert")
+        assert len(connection.execute(written).all()) == 1
+
+
+def test_an_address_to_answer_to_is_an_address_only(lea: Staff) -> None:
+    page = page_of(lea.call())
+    lea.does(page + "/rappel", nom="Zoé", joindre="zoe@ex.fr?bcc=x%40y.fr&body=z", accord="oui")
+    assert "mailto:zoe@ex.fr%3Fbcc%3Dx%2540y.fr%26body%3Dz" in lea.text("/console/rappels")
+
+
 def test_an_erased_conversation_is_gone_from_every_screen_and_table(guide: Guide, lea: Staff, visitor: Visitor) -> None:
     conversation = visitor.conversation
     page = page_of(conversation)

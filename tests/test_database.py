@@ -36,6 +36,7 @@ from sqlalchemy import (
     inspect,
     select,
     text,
+    update,
 )
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
@@ -46,8 +47,9 @@ from actions.references import METADATA, REFERENCES, reference_of
 from migrations import LOCK, migrate
 from scripts.run import ROOT
 from tests.conftest import Guide, Postgres
+from web.followup import FollowUp, call_back_words
 from web.records import Records
-from web.tables import AUDIT, CALL_BACKS, moment, now
+from web.tables import AUDIT, CALL_BACKS, CONVERSATIONS, moment, now
 from web.views import SAID
 
 VERSION_TABLE = "bon_moment_schema"
@@ -456,6 +458,24 @@ def test_who_is_to_be_called_back_is_kept_for_three_years_and_no_longer(base: En
     records.purge(30)
     assert mentions(base, OURS) == set()
     assert mentions(base, ANOTHER) == {CALL_BACKS.name}
+
+
+def test_who_was_to_be_called_back_is_not_found_by_name_any_more(base: Engine, records: Records, database: str) -> None:
+    followup = FollowUp(database)
+    for conversation, name in ((OURS, "Zoé Quidam"), (ANOTHER, "Ali Autre")):
+        records.open(conversation)
+        records.add_call_back(conversation, name, "06 12 34 56 78", "le matin")
+        for words in call_back_words(name, "06 12 34 56 78", "le matin"):
+            followup.found_by(conversation, words)
+    with base.begin() as connection:
+        old = CALL_BACKS.c.conversation == OURS
+        connection.execute(update(CALL_BACKS).where(old).values(consentement_le=now() - timedelta(days=8)))
+    assert records.purge(30, contact_days=7) == 0
+    assert records.call_backs(OURS) == [] and len(records.call_backs(ANOTHER)) == 1
+    with base.begin() as connection:
+        kept = {row.conversation: row.recherche for row in connection.execute(select(CONVERSATIONS))}
+    assert "quidam" not in kept[OURS] and "0612345678" not in kept[OURS]
+    assert "autre" in kept[ANOTHER] and "0612345678" in kept[ANOTHER]
 
 
 # ── the whole guide ──

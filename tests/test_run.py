@@ -42,6 +42,35 @@ def test_secrets_are_made_once_and_kept_private(home: Path) -> None:
     assert (home / "secrets.env").stat().st_mode & 0o077 == 0
 
 
+def test_what_is_kept_is_closed_to_the_other_accounts_of_the_machine(home: Path) -> None:
+    home.chmod(0o755)
+    run.configuration({})
+    assert home.stat().st_mode & 0o777 == 0o700
+
+
+def test_secrets_that_are_given_need_no_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "SECRETS", home / "nulle-part" / "var" / "secrets.env")
+    env = run.configuration({"RASA_TOKEN": "un", "BON_MOMENT_SECRET": "deux"})
+    assert (env["RASA_TOKEN"], env["BON_MOMENT_SECRET"]) == ("un", "deux") and list(home.iterdir()) == []
+    with pytest.raises(faults.Fault, match="ne peut pas être écrit"):
+        run.configuration({"RASA_TOKEN": "un"})
+
+
+def test_root_is_sent_to_the_account_of_the_guide(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() == 0:
+        os.chown(home, 65_534, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(faults.Fault, match="sous ce compte"):
+        run.configuration({})
+    assert list(home.iterdir()) == []
+
+
+def test_no_secret_is_on_a_command_line(home: Path) -> None:
+    env = run.configuration({})
+    for service in run.services(env):
+        assert env["RASA_TOKEN"] not in service.command and env["BON_MOMENT_SECRET"] not in service.command
+
+
 def test_the_environment_wins_over_defaults_and_kept_secrets(home: Path) -> None:
     run.configuration({})
     env = run.configuration({"RASA_TOKEN": "le-mien", "RASA_PORT": "5999"})

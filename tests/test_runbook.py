@@ -6,6 +6,7 @@ import gzip
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tarfile
@@ -170,11 +171,41 @@ def test_nothing_is_restored_unasked_nor_under_a_running_guide_nor_from_a_broken
         file.write_bytes(file.read_bytes()[:-2000] if file.suffix == ".dump" else b"rubbish" * 999)
     with pytest.raises(Fault, match="Rien n’a été changé"):
         command(monkeypatch, "restaurer", "--oui")
+    assert list(home.rglob("*.part")) == [] and len(list((home / "sauvegardes").iterdir())) == 1
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("RASA_PORT", str(taken.getsockname()[1]))
         with pytest.raises(Fault, match="arrêtez-le"):
             command(monkeypatch, "restaurer", "--oui")
     assert everything(base) == before
+
+
+def test_what_a_killed_backup_has_left_goes_with_the_next_and_what_is_under_way_stays(
+    home: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, under_way = (home / "sauvegardes" / f".2026-11-2{day}-030000" for day in (7, 8))
+    for folder in (left, under_way):
+        folder.mkdir(parents=True)
+        (folder / "base.sqlite").write_text("des paroles")
+    yesterday = (datetime.now() - timedelta(days=1)).timestamp()
+    os.utime(left, (yesterday, yesterday))
+    assert command(monkeypatch, "faire") == 0
+    assert not left.exists() and under_way.exists()
+
+
+def test_a_backup_that_is_stopped_leaves_nothing(home: Path, records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(sauvegarde, "copy_sqlite", stopped)
+    monkeypatch.setattr(sauvegarde, "order", stopped)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with pytest.raises(SystemExit):
+            command(monkeypatch, "faire")
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+    assert list((home / "sauvegardes").iterdir()) == []
 
 
 # ── the whole guide ──

@@ -19,14 +19,15 @@ import pytest
 import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from tests import staff
 from tests.conftest import Guide, free_port
 from tests.test_door import SITE, FakeRasa, Visitor, refusal, visiting
-from web import connection, guard, metrics
+from web import connection, guard, metrics, views
 from web.app import create_app
 from web.connection import Connection
-from web.door import QUEUED, Door, clean
+from web.door import QUEUED, Door, Refused, clean
 from web.session import neighbourhood
 from web.settings import Settings
 from web.views import SAID
@@ -180,6 +181,47 @@ async def test_each_refusal_for_haste_says_how_long_to_wait(tmp_path: Path) -> N
             assert refusal(answer) == (429, "trop_vite") and 0 < int(answer.headers["retry-after"]) <= 60
 
 
+async def test_a_conversation_can_neither_be_read_nor_lengthened_without_end(tmp_path: Path) -> None:
+    async with visiting(tmp_path, readings_per_minute=2, messages_per_day=3) as visitor:
+        await visitor.arrive()
+        for path in ("/api/conversation", "/api/reponses"):
+            assert (await visitor.client.get(path)).status_code == 200
+        for path in ("/api/conversation", "/api/reponses", "/api/evenements"):
+            assert refusal(await visitor.client.get(path)) == (429, "trop_vite"), path
+        said = [(await visitor.send({"texte": "bonjour"})).status_code for _ in range(4)]
+        assert said == [202] * 3 + [429]
+
+
+@pytest.mark.parametrize("path", ["reprise", "avis", "bilan.pdf", "rappel"])
+async def test_what_costs_as_much_as_a_message_counts_as_one_for_its_address(tmp_path: Path, path: str) -> None:
+    async with visiting(tmp_path, messages_per_address=1) as visitor:
+        await visitor.arrive()
+        assert (await visitor.send({"texte": "bonjour"})).status_code == 202
+        body = {"utile": True, "nom": "Zoé", "joindre": "zoe@exemple.fr", "accord": True, "adresse": "http://porte/"}
+        ask = ("GET", None) if path == "bilan.pdf" else ("POST", body)
+        assert refusal(await visitor.client.request(ask[0], f"/api/{path}", json=ask[1])) == (429, "trop_vite")
+
+
+def test_a_long_address_is_refused_before_it_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Short:
+        def match(self, text: str) -> bool:
+            assert len(text) <= 160
+            return True
+
+    monkeypatch.setattr(views, "_MAIL", Short())
+    monkeypatch.setattr(views, "_PHONE", Short())
+    assert views.call_back_faults("Zoé", "a@" + "." * 16_000 + "@", "", agreed=True) == {"joindre": "rappel_joindre"}
+    assert views.call_back_faults("Zoé", "zoe@exemple.fr", "", agreed=True) == {}
+
+
+def test_a_limit_forgets_whom_it_does_not_limit_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    rate, begun = guard.Rate(10), time.monotonic()
+    rate.allows("203.0.113.9")
+    monkeypatch.setattr("web.door.time.monotonic", lambda: begun + 130)
+    rate.allows("203.0.113.1")
+    assert list(rate._due) == ["203.0.113.1"]
+
+
 async def test_time_gives_back_what_haste_has_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with visiting(tmp_path, conversations_per_minute=2) as visitor:
         begun = time.monotonic()
@@ -250,6 +292,20 @@ async def test_pages_that_listen_are_counted_by_address_and_in_all(tmp_path: Pat
         assert metrics.STREAMS._value.get() == before
         async with listening(visitor) as again:
             assert again == 200
+
+
+async def test_visitors_cannot_shut_out_the_staff(tmp_path: Path) -> None:
+    async with visiting(tmp_path, streams_per_address=1, streams=1) as visitor:
+        await visitor.arrive()
+        request = Request({"type": "http", "app": visitor.app, "headers": [], "client": ("127.0.0.1", 1)})
+        async with listening(visitor) as page:
+            assert page == 200
+            with pytest.raises(Refused):
+                guard.Stream(request, visitor.door.stream("web-1"))
+            guard.Stream(request, visitor.door.stream("web-1"), staff=True)
+        with visitor.app.state.streams.held(guard.STAFF):
+            async with listening(visitor) as page:
+                assert page == 200, "nor do they shut visitors out"
 
 
 async def test_a_page_that_reads_nothing_is_let_go(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -508,6 +564,14 @@ def test_a_body_that_dribbles_is_not_waited_for(served: tuple[str, int, FakeRasa
     host, port, *_ = served
     answer = read(exchange(host, port, POST + b"Content-Length: 10\r\n\r\n{"))
     assert refusal(answer) == (408, "trop_lent") and dressed(answer)
+
+
+@pytest.mark.parametrize("path", [b"/api/messages", b"/api/nulle-part"])
+def test_what_follows_a_refusal_is_not_waited_for(served: tuple[str, int, FakeRasa, list[Door]], path: bytes) -> None:
+    host, port, *_ = served
+    head = b"POST " + path + b" HTTP/1.1\r\nHost: porte\r\nContent-Length: 9000\r\n\r\n{"
+    answer = read(exchange(host, port, head))  # Until the door hangs up.
+    assert answer.status_code == 404 and answer.headers["connection"] == "close"
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: porte\r\nX-Long: "])

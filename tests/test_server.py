@@ -315,6 +315,37 @@ async def test_a_door_hears_what_another_tells_and_knows_when_it_has_missed_some
             task.cancel()
 
 
+async def test_what_could_not_be_told_is_known_to_be_missing(redis: str) -> None:
+    here, there = Bus(connect(redis)), Bus(connect(redis))
+    heard: list[Any] = []
+    missed: list[bool] = []
+    listens = there.listen(lambda *said: heard.append(said[0]), lambda: missed.append(True))
+    tasks = [asyncio.create_task(job) for job in (here.speak(), listens)]
+    client = here._redis
+    assert client is not None
+    publish = client.publish
+
+    async def fails(*_: Any) -> None:
+        client.publish = publish
+        raise OSError
+
+    try:
+        async with _patience():
+            while not heard:
+                here.tell("avant")
+                await asyncio.sleep(0.05)
+            assert missed == []
+            client.publish = fails  # The line is cut, while the other door goes on listening.
+            here.tell("perdu")
+            here.tell("ensuite")
+            while "ensuite" not in heard:
+                await asyncio.sleep(0.05)
+        assert "perdu" not in heard and missed == [True]
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 class _patience:
     """A generous limit for what is waited for."""
 

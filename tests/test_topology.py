@@ -566,6 +566,10 @@ def test_only_nginx_can_be_reached_from_outside_and_knows_all_it_has_to() -> Non
     assert {name for name, service in services.items() if "ports" in service} == {"nginx"}
     assert {name for name, service in services.items() if service["networks"] != ["interne"]} == {"nginx"}
     assert compose["networks"]["interne"] == {"internal": True}
+    ours = [service for service in services.values() if service["image"] == "bon-moment"]
+    built = {"context": "..", "dockerfile": "deploy/Dockerfile"}
+    assert len(ours) == 6 and all(service["build"] == built for service in ours)
+    assert "auth-token" not in str(services)
     given = services["nginx"]["environment"]
     for template in NGINX.glob("*.template"):
         assert set(re.findall(r"\$\{(\w+)\}", template.read_text("utf-8"))) <= set(given)

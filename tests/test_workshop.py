@@ -8,6 +8,7 @@ import io
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -530,6 +531,17 @@ async def test_wrong_codes_alone_are_counted(tmp_path: Path) -> None:
         tried = [(await there.post("/api/salle", json={"code": "22222"})).status_code for _ in range(10)]
         assert tried == [404] * 9 + [429]
         assert (await there.post("/api/salle", json={"code": code})).status_code == 429
+
+
+async def test_wrong_codes_sent_together_are_counted_as_those_sent_one_by_one(tmp_path: Path) -> None:
+    async with opened(tmp_path, codes_per_minute=3) as app, client(app, "192.168.1.9", "192.168.1.20") as there:
+        tried = await asyncio.gather(*[there.post("/api/salle", json={"code": "22222"}) for _ in range(40)])
+        assert Counter(answer.status_code for answer in tried) == {404: 9, 429: 31}
+        trainer = app.state.desk.accounts.built_in("x.y", "X", "formateur")
+        code = app.state.door.rooms.open(trainer.id)
+        async with client(app, "192.168.1.10", "192.168.1.20") as room:
+            joined = await asyncio.gather(*[room.post("/api/salle", json={"code": code}) for _ in range(40)])
+            assert {answer.status_code for answer in joined} == {201}, "a whole room at once"
 
 
 async def test_a_forgotten_room_and_what_was_kept_too_long_go_by_themselves(tmp_path: Path) -> None:
