@@ -35,6 +35,8 @@ from web.tables import ZONE
 
 NAME = "%Y-%m-%d-%H%M%S"
 """A backup's name: when it was made. While it is being made, a dot stands before it."""
+BEING_RESTORED = ".restauration-"
+"""How the name of a folder begins that is used while a backup is put back."""
 UNFINISHED = timedelta(hours=6)
 """After so long, nobody is still making it, nor putting it back."""
 KEPT_DAYS = "14"
@@ -69,9 +71,10 @@ def backups(where: Path) -> list[Path]:
 
 
 def clear(where: Path) -> None:
-    """Remove what a backup or a restore that was killed has left."""
-    for left in where.glob(".*"):
-        if datetime.fromtimestamp(left.stat().st_mtime, ZONE) < datetime.now(ZONE) - UNFINISHED:
+    """Remove what a backup or a restore that was killed has left; what else is in the folder is no matter of ours."""
+    for left in filter(Path.is_dir, where.glob(".*")):
+        ours = made_at(left.with_name(left.name[1:])) or left.name.startswith(BEING_RESTORED)
+        if ours and datetime.fromtimestamp(left.stat().st_mtime, ZONE) < datetime.now(ZONE) - UNFINISHED:
             shutil.rmtree(left)
 
 
@@ -214,7 +217,7 @@ def restore_sqlite(backup: Path, file: Path) -> None:
 
 def restore_postgresql(backup: Path, url: URL) -> None:
     """Put the tables of a backup in the place of all that are there, in one transaction."""
-    with tempfile.TemporaryDirectory(prefix=".", dir=backup.parent) as home:
+    with tempfile.TemporaryDirectory(prefix=BEING_RESTORED, dir=backup.parent) as home:
         drop, script = (Path(home) / name for name in ("drop.sql", "restore.sql"))
         order(["pg_restore", "--no-owner", "--no-privileges", f"--file={script}", str(backup)])
         drop.write_text("".join(f'DROP TABLE IF EXISTS "{name}" CASCADE;\n' for name in tables(url)))

@@ -21,7 +21,7 @@ def rasa() -> None:
 
     turn.install()
     if sys.argv[1:2] == ["run"]:  # On the command line, whoever is on the machine would read it among the processes.
-        sys.argv += ["--auth-token", os.environ["RASA_TOKEN"]]
+        sys.argv.append(f"--auth-token={os.environ['RASA_TOKEN']}")
     main()
 
 

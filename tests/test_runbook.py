@@ -182,14 +182,16 @@ def test_nothing_is_restored_unasked_nor_under_a_running_guide_nor_from_a_broken
 def test_what_a_killed_backup_has_left_goes_with_the_next_and_what_is_under_way_stays(
     home: Path, records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left, under_way = (home / "sauvegardes" / f".2026-11-2{day}-030000" for day in (7, 8))
-    for folder in (left, under_way):
+    names = (".2026-11-27-030000", f"{sauvegarde.BEING_RESTORED}a1b2", ".2026-11-28-030000", ".a-quelqu-un")
+    *left, under_way, another = (home / "sauvegardes" / name for name in names)
+    for folder in (*left, under_way, another):
         folder.mkdir(parents=True)
         (folder / "base.sqlite").write_text("des paroles")
     yesterday = (datetime.now() - timedelta(days=1)).timestamp()
-    os.utime(left, (yesterday, yesterday))
+    for folder in (*left, another):
+        os.utime(folder, (yesterday, yesterday))
     assert command(monkeypatch, "faire") == 0
-    assert not left.exists() and under_way.exists()
+    assert not any(folder.exists() for folder in left) and under_way.exists() and another.exists()
 
 
 def test_a_backup_that_is_stopped_leaves_nothing(home: Path, records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
