@@ -1,8 +1,8 @@
 """`make bench`: ours beside the assistant that Rasa's suggested pipeline and policies make of the same data.
 
-Both are started, asked and stopped in one run, one after the other, on this machine. The figures go to the terminal and
-to `docs/performance.md`, from the template beside this file; the parts of a turn to `docs/images/temps-d-un-tour.svg`.
-Figures only: nothing fails for being slow.
+Both run side by side on this machine and are asked in turns, for a machine is not as fast at every moment. The figures
+go to the terminal and to `docs/performance.md`, from the template beside this file; the parts of a turn to
+`docs/images/temps-d-un-tour.svg`. Figures only: nothing fails for being slow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 import shutil
 import statistics
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -125,27 +125,23 @@ def goals(found: Mapping[str, Measured]) -> list[Goal]:
     ]
 
 
-def measure(stack: Stack, conversations: list[list[str]], pace: Pace, started: Started) -> Measured:
-    """Times, turns a second, then memory of a running assistant. `conversations` are filled by the first measured."""
-    found = Measured(starts=[started.seconds])
+def measure(pair: Sequence[Started], pace: Pace) -> tuple[dict[str, Measured], int]:
+    """Times, turns a second, then memory of assistants that run side by side and are asked in turns, the first of which
+    is ours; and by how many conversations.
+    """
+    found = {started.stack.name: Measured(starts=[started.seconds]) for started in pair}
     say("banc_tours")
-    found.turns = at_rasa(stack, pace.rounds)
-    if not conversations:
-        conversations += recorded(stack)
+    for name, turns in at_rasa([started.stack for started in pair], pace.rounds).items():
+        found[name].turns = turns
+    conversations = recorded(pair[0].stack)
     for count in AT_ONCE:
         say("banc_debit", nombre=str(count))
-        found.loads[count] = asyncio.run(under_load(stack, conversations, count, pace.seconds))
-    found.memory = started.memory()
-    return found
-
-
-def start_again(stacks: Iterable[Stack]) -> list[float]:
-    """Seconds that it takes to start each; each is made when the one before has stopped, for they share files."""
-    found = []
-    for stack in stacks:
-        with running(stack, FOLDER, failed) as started:
-            found.append(started.seconds)
-    return found
+        for started in pair:
+            load = asyncio.run(under_load(started.stack, conversations, count, pace.seconds))
+            found[started.stack.name].loads[count] = load
+    for started in pair:
+        found[started.stack.name].memory = started.memory()
+    return found, len(conversations)
 
 
 def failed(logs: str) -> None:
@@ -221,16 +217,15 @@ def main() -> int:
     elif train.main() != 0:
         return 1
     bench_suggested.ready(evaluate.flat_examples(), options.tours)
-    conversations: list[list[str]] = []
-    found: dict[str, Measured] = {}
 
-    say("banc_assistant", nom="Bon Moment")
-    own = ours(FOLDER)
-    with running(own, FOLDER, failed) as started:
-        found["bon_moment"] = measure(own, conversations, pace, started)
+    own, usual = ours(FOLDER), suggested(FOLDER)
+    say("banc_assistants")
+    with running(own, FOLDER, failed) as first, running(usual, FOLDER, failed) as second:
+        found, conversations = measure([first, second], pace)
         say("banc_porte")
         door = asyncio.run(through_door(own, pace.rounds))
         say("banc_grandir")
+        found["usuel"].lengths = by_length(usual, pace.suggested_lengths)
         found["bon_moment"].lengths = by_length(own, pace.lengths)
         found["bon_moment"].events = by_events(own, pace.events)
     in_postgresql: dict[int, float] = {}
@@ -247,15 +242,11 @@ def main() -> int:
         each = asyncio.run(through_door(stack, pace.rounds, watched))
     parts = {kind: parts_of(turns) for kind, turns in each.items()}
 
-    say("banc_assistant", nom="Rasa")
-    usual = suggested(FOLDER)
-    with running(usual, FOLDER, failed) as started:
-        found["usuel"] = measure(usual, conversations, pace, started)
-        say("banc_grandir")
-        found["usuel"].lengths = by_length(usual, pace.suggested_lengths)
     say("banc_demarrages")
-    found["bon_moment"].starts += start_again(ours(FOLDER) for _ in range(pace.starts - 1))
-    found["usuel"].starts += start_again(suggested(FOLDER) for _ in range(pace.starts - 1))
+    for _ in range(pace.starts - 1):
+        for make in (ours, suggested):
+            with running(make(FOLDER), FOLDER, failed) as started:
+                found[started.stack.name].starts.append(started.seconds)
 
     found["usuel"].training = trained_in(bench_suggested.LOG)
     found["bon_moment"].training = trained_in(train.LOG)
@@ -275,7 +266,7 @@ def main() -> int:
         "quick": options.rapide,
         "rounds": options.tours,
         "usual_rounds": ROUNDS,
-        "conversations": len(conversations),
+        "conversations": conversations,
         "machine": where,
         "day": date.today(),
     }

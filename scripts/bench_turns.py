@@ -79,18 +79,22 @@ def timed(client: httpx.Client, sender: str, message: str) -> float:
     return 1000 * (time.perf_counter() - begun)
 
 
-def at_rasa(stack: Stack, rounds: int) -> dict[str, Times]:
-    """Times of a turn at Rasa's port, by kind of message; the kinds take turns."""
-    found: dict[str, list[float]] = {kind: [] for kind in MESSAGES}
-    with httpx.Client(base_url=stack.rasa, timeout=120) as client:
+def at_rasa(stacks: Sequence[Stack], rounds: int) -> dict[str, dict[str, Times]]:
+    """Times of a turn at Rasa's port, by stack and kind of message. They take turns: a machine that is slower for a
+    while is so for all.
+    """
+    found: dict[str, dict[str, list[float]]] = {stack.name: {kind: [] for kind in MESSAGES} for stack in stacks}
+    with contextlib.ExitStack() as open_clients:
+        clients = [open_clients.enter_context(httpx.Client(base_url=stack.rasa, timeout=120)) for stack in stacks]
         for number in range(-WARMING, rounds):
             for kind, message in MESSAGES.items():
-                sender = stranger()
-                say(client, sender, BEFORE)
-                lasted = timed(client, sender, message)
-                if number >= 0:
-                    found[kind].append(lasted)
-    return {kind: times(lasted) for kind, lasted in found.items()}
+                for stack, client in zip(stacks, clients, strict=True):
+                    sender = stranger()
+                    say(client, sender, BEFORE)
+                    lasted = timed(client, sender, message)
+                    if number >= 0:
+                        found[stack.name][kind].append(lasted)
+    return {name: {kind: times(lasted) for kind, lasted in kinds.items()} for name, kinds in found.items()}
 
 
 # ── through the door ──
