@@ -25,7 +25,7 @@ import psutil
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scripts import bench_suggested, evaluate, train
-from scripts.bench_stacks import Stack, Started, ours, running, suggested
+from scripts.bench_stacks import Started, ours, running, suggested
 from scripts.bench_suggested import ROUNDS
 from scripts.bench_turns import (
     MESSAGES,
