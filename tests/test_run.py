@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import jsonschema
+import fastjsonschema
 import pytest
 from rasa.core.actions.action import RemoteAction
 
@@ -489,6 +489,15 @@ def test_rasa_still_refuses_what_is_no_answer_of_an_action(monkeypatch: pytest.M
     action = RemoteAction("action_essai", None)
     good = {"events": [{"event": "slot", "name": "ambition", "value": "stable"}], "responses": []}
     assert action._validate_action_result(good)
-    for wrong in ({"events": [{"name": "ambition"}], "responses": []}, {"events": 3}, []):
-        with pytest.raises(jsonschema.ValidationError):
+    for wrong in (
+        {"events": [{"name": "ambition"}], "responses": []},
+        {"events": [{"event": "slot", "name": 3, "value": "stable"}]},
+        {"events": [{"event": "slot", "value": "stable"}]},
+        {"events": [{"event": "inventé"}]},
+        {"events": ["slot"]},
+        {"events": [], "responses": ["bonjour"]},
+        {"events": 3},
+        [],
+    ):
+        with pytest.raises(fastjsonschema.JsonSchemaValueException):
             action._validate_action_result(wrong)
