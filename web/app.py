@@ -110,26 +110,15 @@ async def conversation_of(request: Request) -> str:
     return await door_of(request).conversation_of(request.headers.get("authorization", "").removeprefix("Bearer "))
 
 
-def spend(request: Request, conversation: str) -> None:
-    """Count something that costs as much as a message, of a conversation and of an address.
+def spend(request: Request, conversation: str, reading: bool = False) -> None:
+    """Count something that costs as much as a message; or a `reading` of the conversation, the dearer the longer it is.
 
     Raises:
-        Refused: there are too many.
+        Refused: there are too many, of this conversation or from this address.
     """
     door = door_of(request)
-    limit(door.messages, conversation)
-    limit(door.messages_of_address, client_of(request))
-
-
-def read_again(request: Request, conversation: str) -> None:
-    """Count a reading of the whole conversation: the longer it is, the more it costs.
-
-    Raises:
-        Refused: there are too many.
-    """
-    door = door_of(request)
-    limit(door.readings, conversation)
-    limit(door.readings_of_address, client_of(request))
+    limit(door.readings if reading else door.messages, conversation)
+    limit(door.readings_of_address if reading else door.messages_of_address, client_of(request))
 
 
 # ── pages ──
@@ -176,7 +165,7 @@ async def open_conversation(request: Request) -> Response:
 async def summary(request: Request) -> Response:
     """How far the conversation went."""
     conversation = await conversation_of(request)
-    read_again(request, conversation)
+    spend(request, conversation, reading=True)
     given, _ = await door_of(request).answers(conversation)
     return JSONResponse(views.summary(given))
 
@@ -214,7 +203,7 @@ async def events(request: Request) -> Response:
     conversation = await conversation_of(request)
     if request.method == "HEAD":
         return Response(media_type="text/event-stream")
-    read_again(request, conversation)
+    spend(request, conversation, reading=True)
     if door_of(request).listeners(conversation) >= MOST_STREAMS:
         raise Refused(429, "trop_de_pages")
     return Stream(request, door_of(request).stream(conversation))
@@ -232,7 +221,7 @@ async def typing(request: Request) -> Response:
 async def answers(request: Request) -> Response:
     """Every answer, with what each other answer would change."""
     conversation = await conversation_of(request)
-    read_again(request, conversation)
+    spend(request, conversation, reading=True)
     door = door_of(request)
     given, _ = await door.answers(conversation)
     return JSONResponse(views.answers(given, door.seal(conversation)))
