@@ -182,12 +182,15 @@ async def test_each_refusal_for_haste_says_how_long_to_wait(tmp_path: Path) -> N
 
 
 async def test_a_conversation_can_neither_be_read_nor_lengthened_without_end(tmp_path: Path) -> None:
-    async with visiting(tmp_path, readings_per_minute=2, messages_per_day=3) as visitor:
+    async with visiting(tmp_path, messages_per_address=2) as visitor:
         await visitor.arrive()
         for path in ("/api/conversation", "/api/reponses"):
             assert (await visitor.client.get(path)).status_code == 200
         for path in ("/api/conversation", "/api/reponses", "/api/evenements"):
             assert refusal(await visitor.client.get(path)) == (429, "trop_vite"), path
+        assert (await visitor.another("203.0.113.9").client.get("/api/conversation")).status_code == 404
+    async with visiting(tmp_path, messages_per_day=3) as visitor:
+        await visitor.arrive()
         said = [(await visitor.send({"texte": "bonjour"})).status_code for _ in range(4)]
         assert said == [202] * 3 + [429]
 

@@ -110,15 +110,24 @@ async def conversation_of(request: Request) -> str:
     return await door_of(request).conversation_of(request.headers.get("authorization", "").removeprefix("Bearer "))
 
 
-def spend(request: Request, conversation: str, reading: bool = False) -> None:
-    """Count something that costs as much as a message; or a `reading` of the conversation, the dearer the longer it is.
+def spend(request: Request, conversation: str) -> None:
+    """Count something that costs as much as a message, of a conversation and from an address.
 
     Raises:
-        Refused: there are too many, of this conversation or from this address.
+        Refused: there are too many.
     """
     door = door_of(request)
-    limit(door.readings if reading else door.messages, conversation)
-    limit(door.readings_of_address if reading else door.messages_of_address, client_of(request))
+    limit(door.messages, conversation)
+    limit(door.messages_of_address, client_of(request))
+
+
+def read_again(request: Request) -> None:
+    """Count a reading of a conversation, which costs the more the longer it is.
+
+    Raises:
+        Refused: there are too many from this address.
+    """
+    limit(door_of(request).readings_of_address, client_of(request))
 
 
 # ── pages ──
@@ -165,7 +174,7 @@ async def open_conversation(request: Request) -> Response:
 async def summary(request: Request) -> Response:
     """How far the conversation went."""
     conversation = await conversation_of(request)
-    spend(request, conversation, reading=True)
+    read_again(request)
     given, _ = await door_of(request).answers(conversation)
     return JSONResponse(views.summary(given))
 
@@ -203,7 +212,7 @@ async def events(request: Request) -> Response:
     conversation = await conversation_of(request)
     if request.method == "HEAD":
         return Response(media_type="text/event-stream")
-    spend(request, conversation, reading=True)
+    read_again(request)
     if door_of(request).listeners(conversation) >= MOST_STREAMS:
         raise Refused(429, "trop_de_pages")
     return Stream(request, door_of(request).stream(conversation))
@@ -221,7 +230,7 @@ async def typing(request: Request) -> Response:
 async def answers(request: Request) -> Response:
     """Every answer, with what each other answer would change."""
     conversation = await conversation_of(request)
-    spend(request, conversation, reading=True)
+    read_again(request)
     door = door_of(request)
     given, _ = await door.answers(conversation)
     return JSONResponse(views.answers(given, door.seal(conversation)))

@@ -16,7 +16,7 @@ LONGEST_DAYS = 36_500
 class Settings:
     """Sizes in characters or bytes, delays in seconds, retention in days. `redis_url`: what doors share, if any.
 
-    `messages_per_minute`, `messages_per_day` and `readings_per_minute` count by conversation.
+    `messages_per_minute` and `messages_per_day` count by conversation.
     `absence` is how long one of the staff may have no page open before what they hold is handed back. `origins` are the
     sites, such as `https://www.cabinet.fr`, whose pages may hold the widget. `workshop_open`: whoever sits at this
     machine may lead a workshop without an account. `body_timeout` is what the body of a request may take to come in
@@ -33,7 +33,6 @@ class Settings:
     largest_body: int = 16_384
     messages_per_minute: int = 40
     messages_per_day: int = 300
-    readings_per_minute: int = 60
     requests_per_minute: int = 3_000
     messages_per_address: int = 300
     streams: int = 2_000
