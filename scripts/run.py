@@ -75,11 +75,12 @@ def configuration(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         faults.Fault: the kept secrets cannot be read, or cannot be kept; or what is kept belongs to another account.
     """
     faults.check_account(SECRETS.parent)
-    known = {**faults.read_secrets(SECRETS), **environ}
+    kept = faults.read_secrets(SECRETS)
+    known = {**kept, **environ}
     fresh = {name: secrets.token_urlsafe(24) for name in ("RASA_TOKEN", "BON_MOMENT_SECRET") if name not in known}
     if fresh:
         try:
-            write_secrets({**faults.read_secrets(SECRETS), **fresh})
+            write_secrets({**kept, **fresh})
         except OSError:
             raise faults.Fault("secrets_pas_ecrits", fichier=os.path.relpath(SECRETS, ROOT)) from None
     env = {**known, **fresh}
